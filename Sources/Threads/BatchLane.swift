@@ -1,0 +1,91 @@
+import Synchronization
+
+/// Gathers what many threads submit at the same time into batches, each run by one of the waiting threads.
+///
+/// While one batch runs the next gathers, so a batch is as large as the load makes it and a lone caller waits for nobody. The
+/// first thread to arrive leads: it runs the batch, hands every result to its owner, wakes each alone, and passes the lead to
+/// the first thread that came meanwhile.
+package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
+    private final class Ticket: @unchecked Sendable {
+        // `outcome` and `leads` are written by the leading thread before `signal.wake()` and read by the owner after its wait.
+        let item: Item
+        let signal = Signal()
+        var outcome: Outcome?
+        var leads = false
+
+        init(_ item: Item) {
+            self.item = item
+        }
+    }
+
+    private struct State {
+        var waiting: [Ticket] = []
+        var isLed = false
+    }
+
+    private let state = Mutex(State())
+    private let itemsMax: Int
+    private let waitingMax: Int
+    private let run: @Sendable ([Item]) -> [Outcome]
+
+    /// Creates a lane.
+    ///
+    /// - Parameters:
+    ///   - itemsMax: The largest batch.
+    ///   - waitingMax: How many threads may wait; further ones are refused.
+    ///   - run: Runs one batch on a waiting thread and returns one outcome for each item, in their order. Never runs twice
+    ///     at the same time. It must be bounded in time, because everybody waits for it.
+    package init(itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]) {
+        precondition(itemsMax > 0 && waitingMax >= 0)
+        self.itemsMax = itemsMax
+        self.waitingMax = waitingMax
+        self.run = run
+    }
+
+    /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
+    package func submit(_ item: Item) -> Outcome? {
+        let ticket = Ticket(item)
+        let leads: Bool? = state.withLock { state in
+            guard state.isLed else {
+                state.isLed = true
+                return true
+            }
+            guard state.waiting.count < waitingMax else { return nil }
+            state.waiting.append(ticket)
+            return false
+        }
+        guard let leads else { return nil }
+        if !leads {
+            ticket.signal.wait()
+            guard ticket.leads else { return ticket.outcome }
+        }
+        return lead(ticket)
+    }
+
+    private func lead(_ own: Ticket) -> Outcome? {
+        let others = state.withLock { state in
+            let taken = Array(state.waiting.prefix(itemsMax - 1))
+            state.waiting.removeFirst(taken.count)
+            return taken
+        }
+        let outcomes = run([own.item] + others.map(\.item))
+        precondition(outcomes.count == others.count + 1, "a batch must return one outcome for each item")
+        // The lead moves on before the others are told, so that the next batch starts at once.
+        let successor: Ticket? = state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.isLed = false
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        if let successor {
+            successor.leads = true
+            successor.signal.wake()
+        }
+        for (ticket, outcome) in zip(others, outcomes.dropFirst()) {
+            ticket.outcome = outcome
+            ticket.signal.wake()
+        }
+        return outcomes[0]
+    }
+}
