@@ -9,15 +9,93 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
 let package = Package(
     name: "tollgate",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    ],
     targets: [
+        // Owns: nothing; glibc functions that Swift's Glibc module does not show.
         .systemLibrary(name: "CLinux"),
+        // Owns: nothing; makes libfcgi visible to FastCGI.
         .systemLibrary(name: "CFastCGI"),
+        // Owns: nothing; makes hiredis visible to Redis. Its pkg-config file has a flag that SwiftPM refuses.
         .systemLibrary(name: "CHiredis"),
+        // Owns: nothing; makes libpq visible to Postgres.
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq"),
+        // Owns: nothing; makes libcurl visible to HTTPClient.
         .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl"),
+
         // Owns: threads, deadlines, waking, batching of concurrent work.
-        .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: settings),
+        module("Threads", ["CLinux"]),
+        // Owns: acceptor, worker threads, the bytes between nginx and us.
+        module("FastCGI", ["CFastCGI", "CLinux", "Threads"]),
+        // Owns: pooled connections to Redis, replies, running scripts.
+        module("Redis", ["CHiredis", "CLinux", "Threads"]),
+        // Owns: connections to PostgreSQL, pool, database transactions, rows, LISTEN/NOTIFY.
+        module("Postgres", ["CLibPQ", "CLinux", "Threads"]),
+        // Owns: one outbound transfer, streamed, with deadlines and an SSRF guard.
+        module("HTTPClient", ["CLibCurl", "CLinux", "Threads"]),
+        // Owns: validating JSON scanner, splicing, a small value type.
+        module("JSON", []),
+        // Owns: private child processes: PostgreSQL, Redis and nginx of `up` and of the tests.
+        module("PrivateServers", ["CLinux", "Threads"]),
+
+        // Owns: the domain's words as values; no I/O, no clocks.
+        module("Core", []),
+        // Owns: tables tenants, api_keys, admin_tokens: who is calling.
+        module("Tenancy", ["Core", "Postgres", "Threads", crypto], resources: [.embedInCode("SQL")]),
+        // Owns: tables providers, provider_credentials, provider_models, prices: who serves what at what price.
+        module("Catalog", ["Core", "Postgres", crypto], resources: [.embedInCode("SQL")]),
+        // Owns: every Redis key beginning gw:quota: and its Lua.
+        module("Quota", ["Core", "Redis"], resources: [.embedInCode("Lua")]),
+        // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
+        // redis_incarnations, job_watermarks: what was used and what it cost, for ever.
+        module("Ledger", ["Core", "Postgres", "Threads"], resources: [.embedInCode("SQL")]),
+        // Owns: the order in which candidates are tried.
+        module("Routing", ["Core"]),
+        // Owns: wire formats of the APIs that clients and providers speak.
+        module("Dialects", ["JSON"]),
+        // Owns: log lines and metrics of a process.
+        module("Observability", ["Threads", logging, metrics]),
+        // Owns: the migrations: the order in which the tables of all targets come to be.
+        module("Schema", ["Postgres"], resources: [.embedInCode("Migrations"), .embedInCode("SQL")]),
+
+        // Owns: the money protocol where Quota and Ledger meet.
+        module("Settlement", ["Core", "Ledger", "Postgres", "Quota", "Redis", "Threads"]),
+
+        // Owns: the workflow of each endpoint, admin endpoints, configuration, errors to HTTP.
+        module(
+            "Gateway",
+            [
+                "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger", "Observability", "Postgres",
+                "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy", "Threads", logging, metrics,
+            ]),
+        // Owns: what timers run.
+        module("Jobs", ["Core", "Ledger", "Postgres", "Quota", "Settlement", "Threads"]),
+        // Owns: the simulated LLM provider of demos and tests.
+        module("ProviderSimulator", ["CLinux", "Threads"]),
+        // Owns: a private installation under one directory: its files, ports and processes.
+        module("Installation", ["PrivateServers", "Threads"]),
     ]
 )

@@ -1,0 +1,78 @@
+/// Who is billed.
+package struct Tenant: Sendable, Hashable {
+    /// Its name, also in Redis keys.
+    package let id: TenantID
+    /// A suspended tenant's keys are refused.
+    package let isSuspended: Bool
+    /// The IANA time zone in which its days and months are counted.
+    package let timeZone: String
+    /// What it may spend and ask for.
+    package let limits: TenantLimits
+
+    /// Creates a tenant as the catalogue of tenants knows it.
+    package init(id: TenantID, isSuspended: Bool, timeZone: String, limits: TenantLimits) {
+        self.id = id
+        self.isSuspended = isSuspended
+        self.timeZone = timeZone
+        self.limits = limits
+    }
+}
+
+/// The limits of a tenant; any change raises the version.
+package struct TenantLimits: Sendable, Hashable {
+    /// Rises with every change.
+    package let version: Int64
+    /// How far below zero the balance may go.
+    package let creditLimit: Money
+    /// Requests a day; nil means no limit, 0 refuses every request.
+    package let dailyQuota: Int64?
+    /// Requests a month; nil means no limit, 0 refuses every request.
+    package let monthlyQuota: Int64?
+
+    /// Creates limits.
+    package init(version: Int64, creditLimit: Money, dailyQuota: Int64?, monthlyQuota: Int64?) {
+        self.version = version
+        self.creditLimit = creditLimit
+        self.dailyQuota = dailyQuota
+        self.monthlyQuota = monthlyQuota
+    }
+}
+
+/// A tenant's secret for calling us, without the secret.
+package struct APIKey: Sendable, Hashable {
+    /// The public part.
+    package let id: APIKeyID
+    /// What its owner calls it.
+    package let label: String
+    /// When it stops working, in Unix seconds; nil means never.
+    package let expiresAtUnixSeconds: Int64?
+    /// Whether it was revoked.
+    package let isRevoked: Bool
+    /// The models it may call; nil means all.
+    package let allowedModels: Set<String>?
+
+    /// Creates a key as the catalogue of keys knows it.
+    package init(
+        id: APIKeyID, label: String, expiresAtUnixSeconds: Int64?, isRevoked: Bool, allowedModels: Set<String>?
+    ) {
+        self.id = id
+        self.label = label
+        self.expiresAtUnixSeconds = expiresAtUnixSeconds
+        self.isRevoked = isRevoked
+        self.allowedModels = allowedModels
+    }
+}
+
+/// The authenticated tenant and the API key it used.
+package struct Caller: Sendable, Hashable {
+    /// Who is billed.
+    package let tenant: Tenant
+    /// Which key was shown.
+    package let key: APIKey
+
+    /// Creates a caller.
+    package init(tenant: Tenant, key: APIKey) {
+        self.tenant = tenant
+        self.key = key
+    }
+}

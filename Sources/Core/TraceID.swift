@@ -1,0 +1,90 @@
+/// Names one request everywhere: in the client's `x-request-id`, in the hold, in the ledger's row and in every log line.
+///
+/// A UUID of version 7 (RFC 9562): its first 48 bits are Unix milliseconds, so ids sort by time and the ledger can be
+/// partitioned by them.
+package struct TraceID: Sendable, Hashable, Comparable {
+    /// The upper 64 bits: time, version and 12 random bits.
+    package let high: UInt64
+    /// The lower 64 bits: variant and 62 random bits.
+    package let low: UInt64
+
+    private init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Creates an id from a time and 74 random bits.
+    package init(unixMilliseconds: Int64, random: (UInt64, UInt64)) {
+        let time = UInt64(truncatingIfNeeded: unixMilliseconds) << 16
+        high = time | 0x7000 | (random.0 & 0x0FFF)
+        low = 0x8000_0000_0000_0000 | (random.1 & 0x3FFF_FFFF_FFFF_FFFF)
+    }
+
+    /// The smallest id of a moment, for ranges.
+    package init(lowestAtUnixMilliseconds milliseconds: Int64) {
+        high = UInt64(truncatingIfNeeded: milliseconds) << 16
+        low = 0
+    }
+
+    /// When the id was made, in Unix milliseconds.
+    package var unixMilliseconds: Int64 { Int64(high >> 16) }
+
+    package static func < (left: TraceID, right: TraceID) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension TraceID: CustomStringConvertible {
+    /// The canonical lower-case form with four hyphens.
+    package var description: String {
+        String(unsafeUninitializedCapacity: 36) { buffer in
+            var position = 0
+            for index in 0..<16 {
+                if index == 4 || index == 6 || index == 8 || index == 10 {
+                    buffer[position] = UInt8(ascii: "-")
+                    position += 1
+                }
+                let word = index < 8 ? high : low
+                let byte = UInt8(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8))
+                buffer[position] = TraceID.hexDigit(byte >> 4)
+                buffer[position + 1] = TraceID.hexDigit(byte & 15)
+                position += 2
+            }
+            return position
+        }
+    }
+
+    /// Reads the canonical form, in either case; nil for anything else.
+    package init?(_ text: String) {
+        var words: (UInt64, UInt64) = (0, 0)
+        var digits = 0
+        guard text.utf8.count == 36 else { return nil }
+        for (position, byte) in text.utf8.enumerated() {
+            if position == 8 || position == 13 || position == 18 || position == 23 {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            guard let value = TraceID.hexValue(byte) else { return nil }
+            if digits < 16 {
+                words.0 = words.0 << 4 | UInt64(value)
+            } else {
+                words.1 = words.1 << 4 | UInt64(value)
+            }
+            digits += 1
+        }
+        self.init(high: words.0, low: words.1)
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
+
+    private static func hexValue(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}

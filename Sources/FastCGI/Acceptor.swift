@@ -1,0 +1,198 @@
+import CLinux
+import Glibc
+import Synchronization
+import Threads
+
+/// The acceptor's loop: new connections, idle connections, time limits, and the way to the end.
+struct Acceptor {
+    private static let eventsMax = 256
+    private static let acceptsAtOnceMax = 64
+    /// How long accepting rests when there are no descriptors, or too much waits.
+    private static let pauseMilliseconds = 50
+
+    private let pool: ResponderPool
+    private var isListening = false
+    private var pausedUntil: Deadline?
+    private var nextSweep = Deadline.now
+
+    init(pool: ResponderPool) {
+        self.pool = pool
+    }
+
+    /// Runs until the pool has drained, or its drain and grace deadlines have passed.
+    mutating func run() {
+        add(pool.wakeDescriptor, events: EPOLLIN.rawValue)
+        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.eventsMax) { events in
+            repeat {
+                let mayListen = updateListening()
+                let count = epoll_wait(
+                    pool.epollDescriptor, events.baseAddress, Int32(events.count), waitMilliseconds(mayListen))
+                for index in 0..<max(0, Int(count)) { handle(events[index]) }
+                sweep()
+            } while !hasEnded()
+        }
+        stopListening()
+    }
+
+    // MARK: - Events
+
+    private mutating func handle(_ event: epoll_event) {
+        let connection = Connection(eventData: event.data.u64)
+        if connection.serial != 0 {
+            handle(connection, event.events)
+        } else if connection.descriptor == pool.wakeDescriptor {
+            var value: eventfd_t = 0
+            eventfd_read(pool.wakeDescriptor, &value)
+        } else {
+            accept(from: connection.descriptor)
+        }
+    }
+
+    private func handle(_ connection: Connection, _ events: UInt32) {
+        guard pool.state.withLock({ $0.connections.take(connection) }) else { return }
+        let endings = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
+        if events & endings != 0, !hasBytes(connection.descriptor) {
+            pool.drop(connection)
+        } else {
+            pool.dispatch(connection)
+        }
+    }
+
+    private func hasBytes(_ descriptor: Int32) -> Bool {
+        var byte: UInt8 = 0
+        return recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+    }
+
+    private mutating func accept(from listener: Int32) {
+        for _ in 0..<Self.acceptsAtOnceMax {
+            guard isListening, mayAccept() else { return }
+            let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+            guard descriptor >= 0 else {
+                switch errno {
+                case EINTR, ECONNABORTED: continue
+                case EAGAIN: return
+                default:
+                    // EMFILE, ENFILE, ENOMEM and their like: the socket stays readable, so rest instead of spinning.
+                    pausedUntil = .after(milliseconds: Self.pauseMilliseconds)
+                    return
+                }
+            }
+            Self.setTimeouts(
+                descriptor, readSeconds: pool.limits.readTimeoutSeconds,
+                writeSeconds: pool.limits.writeTimeoutSeconds)
+            let now = Deadline.now.nanoseconds
+            let connection = pool.state.withLock { state in
+                state.accepted += 1
+                return state.connections.insert(descriptor: descriptor, now: now)
+            }
+            var event = Self.event(for: connection)
+            guard epoll_ctl(pool.epollDescriptor, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+                _ = pool.state.withLock { $0.connections.take(connection) }
+                pool.drop(connection)
+                pausedUntil = .after(milliseconds: Self.pauseMilliseconds)
+                return
+            }
+        }
+    }
+
+    /// The one report of a connection's next request, or of its end.
+    static func event(for connection: Connection) -> epoll_event {
+        epoll_event(
+            events: EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue,
+            data: epoll_data_t(u64: connection.eventData))
+    }
+
+    /// Bounds each read and each write of a connection.
+    static func setTimeouts(_ descriptor: Int32, readSeconds: Int, writeSeconds: Int) {
+        for (option, seconds) in [(SO_RCVTIMEO, readSeconds), (SO_SNDTIMEO, writeSeconds)] {
+            var time = timeval(tv_sec: seconds, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+
+    private func add(_ descriptor: Int32, events: UInt32) {
+        let data = Connection(descriptor: descriptor, serial: 0).eventData
+        var event = epoll_event(events: events, data: epoll_data_t(u64: data))
+        epoll_ctl(pool.epollDescriptor, EPOLL_CTL_ADD, descriptor, &event)
+    }
+
+    // MARK: - Listening or not
+
+    private func mayAccept() -> Bool {
+        pool.state.withLock { state in
+            !state.isDraining && state.connections.openCount < pool.limits.connectionsMax
+                && state.shedding.count < pool.limits.sheddingMax
+        }
+    }
+
+    /// Puts the listening sockets into epoll, or takes them out; false while they should be in but cannot.
+    private mutating func updateListening() -> Bool {
+        if let pausedUntil, pausedUntil.isPast { self.pausedUntil = nil }
+        let wants = pausedUntil == nil && mayAccept()
+        if wants, !isListening {
+            // Exclusive: of several processes that share the socket, one is woken.
+            for descriptor in pool.listening { add(descriptor, events: EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue) }
+            isListening = true
+        } else if !wants {
+            stopListening()
+        }
+        return wants
+    }
+
+    private mutating func stopListening() {
+        guard isListening else { return }
+        for descriptor in pool.listening { epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, descriptor, nil) }
+        isListening = false
+    }
+
+    private func waitMilliseconds(_ mayListen: Bool) -> Int32 {
+        mayListen ? nextSweep.remainingMilliseconds : Int32(Self.pauseMilliseconds)
+    }
+
+    // MARK: - Time limits and the end
+
+    /// Closes connections that were idle too long and sheds requests that waited too long.
+    private mutating func sweep() {
+        let isDraining = pool.state.withLock { $0.isDraining }
+        guard isDraining || nextSweep.isPast else { return }
+        nextSweep = .after(seconds: 1)
+        let limits = pool.limits
+        let idleMilliseconds = isDraining ? limits.drainIdleMilliseconds : limits.connectionIdleSeconds * 1_000
+        let now = Deadline.now.nanoseconds
+        let (idle, expired) = pool.state.withLock { state in
+            let idle = state.connections.takeIdle(since: now - Int64(idleMilliseconds) * 1_000_000)
+            let expired = state.expireQueue(since: now - Int64(limits.queueTimeoutSeconds) * 1_000_000_000)
+            return (idle, expired)
+        }
+        for connection in idle {
+            // A request may have come at this very moment.
+            if hasBytes(connection.descriptor) { pool.dispatch(connection) } else { pool.drop(connection) }
+        }
+        for _ in 0..<expired { pool.sheddingSignal.wake() }
+        if pool.state.withLock({ $0.shedding.count > 0 && !$0.hasShedder }) { pool.startShedder() }
+    }
+
+    /// Moves a draining pool on; true when nothing is left to do or to wait for.
+    private func hasEnded() -> Bool {
+        let now = Deadline.now
+        let graceSeconds = pool.limits.graceSeconds
+        let (hasEnded, mustStop, expired) = pool.state.withLock { state in
+            let isDone = !state.isBusy && state.connections.openCount == 0
+            switch state.phase {
+            case .running:
+                return (false, false, 0)
+            case .draining(let deadline):
+                guard !isDone, deadline <= now else { return (isDone, false, 0) }
+                state.phase = .stopping(now.advanced(milliseconds: graceSeconds * 1_000))
+                return (false, true, state.expireQueue(since: .max))
+            case .stopping(let deadline):
+                return (isDone || deadline <= now, false, 0)
+            case .ended:
+                return (true, false, 0)
+            }
+        }
+        if mustStop { ResponderPool.raise(pool.stopDescriptor) }
+        for _ in 0..<expired { pool.sheddingSignal.wake() }
+        return hasEnded
+    }
+}

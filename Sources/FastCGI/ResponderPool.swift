@@ -1,0 +1,192 @@
+import CLinux
+import Glibc
+import Synchronization
+import Threads
+
+/// A moment's numbers of a pool.
+package struct ResponderStatistics: Sendable, Equatable {
+    /// Worker threads, busy or not.
+    package let workers: Int
+    /// Workers that serve a request.
+    package let workersBusy: Int
+    /// Connections that are open.
+    package let connections: Int
+    /// Open connections without a request.
+    package let connectionsIdle: Int
+    /// Requests that wait for a worker.
+    package let queued: Int
+    /// Connections accepted since the start.
+    package let accepted: Int
+    /// Requests handed to the handler since the start.
+    package let served: Int
+    /// Requests answered by `overloaded` since the start.
+    package let shed: Int
+}
+
+/// Serves FastCGI requests: one acceptor, and one worker thread for each request that runs.
+///
+/// A connection without a request never holds a worker; it waits in the acceptor's epoll. Libfcgi parses and frames; accepting,
+/// waiting, deadlines and closing are ours.
+package final class ResponderPool: Sendable {
+    let listening: [Int32]
+    let limits: ResponderLimits
+    let overloaded: @Sendable (Exchange) -> Void
+    let handler: @Sendable (Exchange) -> Void
+    let state = Mutex(ResponderState())
+    let sheddingSignal = Signal()
+    /// Whether workers should not linger on their connection: others wait, or the pool drains.
+    let isPressed = Atomic<Bool>(false)
+    let epollDescriptor: Int32
+    /// Wakes the acceptor.
+    let wakeDescriptor: Int32
+    /// Becomes readable, for ever, when requests must end.
+    let stopDescriptor: Int32
+
+    /// Creates a pool; nothing is accepted until `run`.
+    ///
+    /// - Parameters:
+    ///   - listening: Listening sockets; they are made non-blocking, and stay open when the pool ends.
+    ///   - limits: The sizes and times.
+    ///   - overloaded: Answers a request for which there is no worker, on a thread of its own; must be quick.
+    ///   - handler: Answers a request, on a worker thread.
+    package init(
+        listening: [Int32], limits: ResponderLimits, overloaded: @escaping @Sendable (Exchange) -> Void,
+        handler: @escaping @Sendable (Exchange) -> Void
+    ) throws(FastCGIError) {
+        precondition(limits.workersMin >= 0 && limits.workersMax >= max(1, limits.workersMin))
+        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard epoll >= 0 else { throw .system(call: "epoll_create1", code: errno) }
+        let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        let stop = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wake >= 0, stop >= 0 else {
+            let code = errno
+            for descriptor in [epoll, wake, stop] where descriptor >= 0 { close(descriptor) }
+            throw .system(call: "eventfd", code: code)
+        }
+        for descriptor in listening {
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        }
+        self.listening = listening
+        self.limits = limits
+        self.overloaded = overloaded
+        self.handler = handler
+        epollDescriptor = epoll
+        wakeDescriptor = wake
+        stopDescriptor = stop
+    }
+
+    deinit {
+        for descriptor in [epollDescriptor, wakeDescriptor, stopDescriptor] { close(descriptor) }
+    }
+
+    /// Accepts and serves, until a `drain` has ended; blocks all signals in the calling thread.
+    ///
+    /// Call once. After it returns the process may exit.
+    package func run() {
+        WorkerThread.blockAllSignals()
+        Library.initialise()
+        for _ in 0..<limits.workersMin {
+            state.withLock { $0.workers += 1 }
+            guard startWorker(first: nil) else { break }
+        }
+        var acceptor = Acceptor(pool: self)
+        acceptor.run()
+        endWorkers()
+    }
+
+    /// Begins to end: no new connections, what is queued and running is answered, a connection closes after its answer.
+    ///
+    /// When `seconds` have passed, `Exchange.shutdownDescriptor` becomes readable, and `run` returns after `graceSeconds` at the
+    /// latest. Any thread may call it; a later call can only make the deadline earlier.
+    package func drain(seconds: Int) {
+        let deadline = Deadline.after(seconds: seconds)
+        state.withLock { state in
+            switch state.phase {
+            case .running: state.phase = .draining(deadline)
+            case .draining(let earlier): state.phase = .draining(min(earlier, deadline))
+            case .stopping, .ended: break
+            }
+        }
+        isPressed.store(true, ordering: .relaxed)
+        Self.raise(wakeDescriptor)
+    }
+
+    /// The present numbers.
+    package var statistics: ResponderStatistics {
+        state.withLock { state in
+            ResponderStatistics(
+                workers: state.workers, workersBusy: state.workers - state.idleWorkers.count,
+                connections: state.connections.openCount, connectionsIdle: state.connections.idleCount,
+                queued: state.queue.count, accepted: state.accepted, served: state.served, shed: state.shed)
+        }
+    }
+
+    /// Adds one to an eventfd.
+    static func raise(_ descriptor: Int32) {
+        eventfd_write(descriptor, 1)
+    }
+
+    /// Hands a taken connection with a request on it to a worker, the queue or the shedder.
+    func dispatch(_ connection: Connection) {
+        var mayStart = true
+        while true {
+            let now = Deadline.now.nanoseconds
+            let choice = state.withLock {
+                $0.dispatch(connection, now: now, limits: limits, mayStart: mayStart)
+            }
+            switch choice {
+            case .wake(let worker):
+                worker.signal.wake()
+            case .start:
+                if !startWorker(first: connection) {
+                    mayStart = false
+                    continue
+                }
+            case .queued:
+                isPressed.store(true, ordering: .relaxed)
+            case .shed:
+                sheddingSignal.wake()
+                startShedder()
+            }
+            return
+        }
+    }
+
+    /// Starts the thread of a worker that is counted already; uncounts it when that fails.
+    private func startWorker(first: Connection?) -> Bool {
+        do throws(WorkerThread.CreationError) {
+            _ = try WorkerThread(name: "worker", stackBytes: limits.stackBytes, isDetached: true) {
+                self.work(Worker(), first: first)
+            }
+            return true
+        } catch {
+            state.withLock { $0.workers -= 1 }
+            return false
+        }
+    }
+
+    /// Starts the shedder unless it runs; when that fails, the acceptor tries again.
+    func startShedder() {
+        let isMissing = state.withLock { state in
+            defer { state.hasShedder = true }
+            return !state.hasShedder
+        }
+        guard isMissing else { return }
+        do throws(WorkerThread.CreationError) {
+            _ = try WorkerThread(name: "shedder", isDetached: true) { self.shed() }
+        } catch {
+            state.withLock { $0.hasShedder = false }
+        }
+    }
+
+    private func endWorkers() {
+        let idle = state.withLock { state in
+            state.phase = .ended
+            defer { state.idleWorkers.removeAll() }
+            state.workers -= state.idleWorkers.count
+            return state.idleWorkers
+        }
+        for worker in idle { worker.signal.wake() }
+        sheddingSignal.wake()
+    }
+}

@@ -1,0 +1,74 @@
+package import FastCGI
+package import HTTPClient
+package import Logging
+
+/// Everything that can be set about a responder, with the unit in each name. All of it comes from the environment.
+package struct Configuration: Sendable {
+    /// Where the money is kept.
+    package var store: StoreConfiguration
+    /// The FastCGI socket to make, unless systemd passes one.
+    package var socketPath: String?
+    /// The group that may connect to it: nginx's.
+    package var socketGroup: String?
+    /// The responder pool.
+    package var responder = ResponderLimits()
+    /// The largest request body.
+    package var bodyBytesMax: Int
+    /// The largest plain answer of a provider.
+    package var answerBytesMax: Int
+    /// How long each stage of a provider's call may take.
+    package var upstreamTimeouts: HTTPTimeouts
+    /// How long a request may take in all.
+    package var requestSecondsMax: Int
+    /// The output cap of a request that names none.
+    package var outputTokensDefault: Int64
+    /// The largest output cap of any request.
+    package var outputTokensMax: Int64
+    /// How many provider models one request may try.
+    package var candidatesMax: Int
+    /// After how much silence of a provider a keep-alive goes to the client.
+    package var keepAliveSeconds: Int
+    /// How long running requests may go on after SIGTERM.
+    package var drainSeconds: Int
+    /// How long this process owns its pending rows without renewing.
+    package var ownerLeaseSeconds: Int
+    /// Connections to PostgreSQL for reading.
+    package var databaseConnectionsMax: Int
+    /// What is logged.
+    package var logLevel: Logger.Level
+    /// Debug builds: where to end the process, for tests.
+    package var crashAt: String?
+
+    /// Reads the environment.
+    ///
+    /// - Throws: ``ConfigurationError`` with every mistake.
+    package init(environment: [String: String]) throws(ConfigurationError) {
+        var settings = Settings(environment: environment)
+        store = StoreConfiguration(&settings)
+        socketPath = settings.optionalText("TOLLGATE_SOCKET")
+        socketGroup = settings.optionalText("TOLLGATE_SOCKET_GROUP")
+        responder.workersMin = settings.integer("TOLLGATE_WORKERS_MIN", default: 8, in: 0...10_000)
+        responder.workersMax = settings.integer("TOLLGATE_WORKERS_MAX", default: 1_024, in: 1...20_000)
+        responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
+        responder.writeTimeoutSeconds = settings.integer("TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
+        bodyBytesMax = settings.integer("TOLLGATE_BODY_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
+        answerBytesMax = settings.integer("TOLLGATE_ANSWER_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
+        requestSecondsMax = settings.integer("TOLLGATE_REQUEST_SECONDS_MAX", default: 600, in: 1...900)
+        upstreamTimeouts = HTTPTimeouts(
+            connectMilliseconds: settings.integer("TOLLGATE_UPSTREAM_CONNECT_MILLISECONDS", default: 5_000, in: 1...600_000),
+            firstByteMilliseconds: settings.integer("TOLLGATE_UPSTREAM_FIRST_BYTE_MILLISECONDS", default: 120_000, in: 1...900_000),
+            gapMilliseconds: settings.integer("TOLLGATE_UPSTREAM_GAP_MILLISECONDS", default: 120_000, in: 1...900_000),
+            totalMilliseconds: requestSecondsMax * 1_000)
+        outputTokensDefault = Int64(settings.integer("TOLLGATE_OUTPUT_TOKENS_DEFAULT", default: 4_096, in: 1...10_000_000))
+        outputTokensMax = Int64(settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: 1...10_000_000))
+        candidatesMax = settings.integer("TOLLGATE_CANDIDATES_MAX", default: 3, in: 1...20)
+        keepAliveSeconds = settings.integer("TOLLGATE_KEEP_ALIVE_SECONDS", default: 10, in: 1...600)
+        drainSeconds = settings.integer("TOLLGATE_DRAIN_SECONDS", default: 60, in: 0...3_600)
+        ownerLeaseSeconds = settings.integer("TOLLGATE_OWNER_LEASE_SECONDS", default: 60, in: 2...3_600)
+        databaseConnectionsMax = settings.integer("TOLLGATE_DATABASE_CONNECTIONS_MAX", default: 8, in: 1...1_000)
+        let level = settings.word("TOLLGATE_LOG_LEVEL", default: "info", of: Logger.Level.allCases.map(\.rawValue))
+        logLevel = Logger.Level(rawValue: level) ?? .info
+        crashAt = settings.optionalText("TOLLGATE_CRASH_AT")
+        guard settings.mistakes.isEmpty else { throw ConfigurationError(mistakes: settings.mistakes) }
+    }
+}

@@ -1,0 +1,67 @@
+import FastCGI
+
+/// What a request asks for: decided once, from the raw path, for authorisation and dispatch alike.
+package enum Route: Sendable, Equatable {
+    case chatCompletions
+    case models
+    case model(String)
+    case health
+    case readiness
+    case metrics
+    case adminTenants
+    case adminTransactions
+
+    /// Which nginx server may reach it.
+    package enum Listener: String, Sendable {
+        case publicServer = "public"
+        case adminServer = "admin"
+    }
+
+    /// The method it takes.
+    package var method: String {
+        if case .chatCompletions = self { "POST" } else { "GET" }
+    }
+
+    /// The route of a path as the client wrote it, on one of the two servers; nil when there is none.
+    ///
+    /// Paths are compared as they are: no decoding, no merging of slashes, no dots, so that there is one spelling of each.
+    package init?(path: String, listener: Listener) {
+        switch (listener, path) {
+        case (_, "/healthz"): self = .health
+        case (_, "/readyz"): self = .readiness
+        case (.publicServer, "/v1/chat/completions"): self = .chatCompletions
+        case (.publicServer, "/v1/models"): self = .models
+        case (.publicServer, let path) where path.hasPrefix("/v1/models/"):
+            self = .model(String(path.dropFirst("/v1/models/".count)))
+        case (.adminServer, "/metrics"): self = .metrics
+        case (.adminServer, "/admin/v1/tenants"): self = .adminTenants
+        case (.adminServer, "/admin/v1/transactions"): self = .adminTransactions
+        default: return nil
+        }
+    }
+
+    /// Whether an admin token is needed.
+    package var needsAdminToken: Bool {
+        switch self {
+        case .adminTenants, .adminTransactions: true
+        default: false
+        }
+    }
+}
+
+/// The parts of a request line.
+struct RequestLine {
+    let method: String
+    let path: String
+    let query: String
+    let listener: Route.Listener?
+
+    init(_ exchange: Exchange) {
+        method = exchange.parameter("REQUEST_METHOD") ?? ""
+        let parts = (exchange.parameter("REQUEST_URI") ?? "").split(
+            separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        path = parts.first.map { String($0) } ?? ""
+        query = parts.count > 1 ? String(parts[1]) : ""
+        listener = exchange.parameter("TOLLGATE_LISTENER").flatMap { Route.Listener(rawValue: $0) }
+    }
+}

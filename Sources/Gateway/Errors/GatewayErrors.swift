@@ -1,0 +1,273 @@
+import Core
+import Dialects
+import FastCGI
+import HTTPClient
+import Quota
+import Settlement
+import Tenancy
+
+// Every failure a request can have, in one place: what the client is told, and what the operator is.
+
+extension GatewayError {
+    private static func refusal(
+        _ code: String, status: Int, type: String, clientCode: String, _ message: String, param: String? = nil,
+        detail: String = ""
+    ) -> GatewayError {
+        GatewayError(
+            source: .client, code: code, status: status,
+            client: OpenAIErrorBody(message: message, type: type, param: param, code: clientCode), detail: detail)
+    }
+
+    private static func unavailable(_ code: String, _ message: String, detail: String) -> GatewayError {
+        GatewayError(
+            source: .gateway, code: code, status: 503,
+            client: OpenAIErrorBody(message: message, type: "server_error", code: "service_unavailable"),
+            detail: detail, retryAfterSeconds: 1)
+    }
+
+    // MARK: The request itself
+
+    init(_ error: DialectError) {
+        self.init(
+            source: .client, code: "INVALID_REQUEST", status: error.status, client: OpenAIErrorBody(error),
+            detail: error.code)
+    }
+
+    init(_ error: ExchangeError, bodyBytesMax: Int) {
+        switch error {
+        case .bodyTooLarge:
+            self = .refusal(
+                "BODY_TOO_LARGE", status: 413, type: "invalid_request_error", clientCode: "request_too_large",
+                "The request body is larger than \(bodyBytesMax) bytes.")
+        case .clientGone, .writeTimedOut: self = .clientGone
+        case .bodyTruncated, .bodyTimedOut, .invalidContentLength:
+            self = .refusal(
+                "BODY_INCOMPLETE", status: 400, type: "invalid_request_error", clientCode: "invalid_body",
+                "The request body did not arrive complete.", detail: "\(error)")
+        }
+    }
+
+    static let clientGone = GatewayError(
+        source: .client, code: "CLIENT_GONE", status: 499,
+        client: OpenAIErrorBody(message: "", type: "invalid_request_error"))
+
+    static func notFound(_ path: String) -> GatewayError {
+        refusal(
+            "NOT_FOUND", status: 404, type: "invalid_request_error", clientCode: "unknown_url",
+            "There is no such endpoint.", detail: path)
+    }
+
+    static func methodNotAllowed(_ allowed: String) -> GatewayError {
+        refusal(
+            "METHOD_NOT_ALLOWED", status: 405, type: "invalid_request_error", clientCode: "method_not_allowed",
+            "This endpoint takes \(allowed) only.", detail: allowed)
+    }
+
+    static let unsupportedContentType = refusal(
+        "UNSUPPORTED_CONTENT_TYPE", status: 415, type: "invalid_request_error",
+        clientCode: "unsupported_media_type", "Send the body as application/json.")
+
+    static let unsupportedContentEncoding = refusal(
+        "UNSUPPORTED_CONTENT_ENCODING", status: 415, type: "invalid_request_error",
+        clientCode: "unsupported_content_encoding", "Send the body without Content-Encoding.")
+
+    // MARK: Who is calling
+
+    static let missingKey = refusal(
+        "MISSING_API_KEY", status: 401, type: "invalid_request_error", clientCode: "missing_api_key",
+        "No API key was sent. Send it as 'Authorization: Bearer tg_…'.")
+
+    static let invalidKey = refusal(
+        "INVALID_API_KEY", status: 401, type: "invalid_request_error", clientCode: "invalid_api_key",
+        "The API key is not valid.")
+
+    static let ambiguousCredentials = refusal(
+        "AMBIGUOUS_CREDENTIALS", status: 400, type: "invalid_request_error", clientCode: "ambiguous_credentials",
+        "More than one API key was sent, and they differ.")
+
+    init(_ error: TenancyError) {
+        switch error {
+        case .invalidKey: self = .invalidKey
+        case .revokedKey:
+            self = .refusal(
+                "REVOKED_API_KEY", status: 401, type: "invalid_request_error", clientCode: "invalid_api_key",
+                "The API key was revoked.")
+        case .expiredKey:
+            self = .refusal(
+                "EXPIRED_API_KEY", status: 401, type: "invalid_request_error", clientCode: "invalid_api_key",
+                "The API key has expired.")
+        case .suspendedTenant:
+            self = .refusal(
+                "TENANT_SUSPENDED", status: 403, type: "permission_error", clientCode: "tenant_suspended",
+                "This tenant is suspended.")
+        case .unavailable(let detail):
+            self = .unavailable(
+                "AUTH_UNAVAILABLE", "The API key cannot be checked right now. Please try again.", detail: detail)
+        }
+    }
+
+    // MARK: What is asked for
+
+    static func unknownModel(_ model: String) -> GatewayError {
+        refusal(
+            "ROUTING_NO_PROVIDER", status: 404, type: "invalid_request_error", clientCode: "model_not_found",
+            "The model '\(model)' does not exist or you do not have access to it.", param: "model", detail: model)
+    }
+
+    static func unpricedModel(_ model: String) -> GatewayError {
+        GatewayError(
+            source: .gateway, code: "MODEL_NOT_PRICED", status: 503,
+            client: OpenAIErrorBody(
+                message: "The model '\(model)' has no price and cannot be used yet.", type: "server_error",
+                param: "model", code: "model_not_priced"), detail: model, shouldRetry: false)
+    }
+
+    static func unboundedParts(_ kind: String) -> GatewayError {
+        refusal(
+            "PART_NOT_PRICED", status: 400, type: "invalid_request_error", clientCode: "unsupported_parameter",
+            "This model takes no \(kind) here: their cost has no bound.", param: "messages")
+    }
+
+    static func costBeyondLimit() -> GatewayError {
+        refusal(
+            "COST_BEYOND_LIMIT", status: 400, type: "invalid_request_error", clientCode: "request_too_expensive",
+            "This request could cost more than any single request may.")
+    }
+}
+
+// MARK: - Money
+
+extension GatewayError {
+    /// - Parameter retry: Seconds until the tenant's day and month end.
+    init(_ error: SettlementError, retry: (day: Int, month: Int) = (1, 1)) {
+        switch error {
+        case .refused(let refusal): self.init(refusal, retry: retry)
+        case .unavailable(let detail):
+            self = .unavailable(
+                "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.", detail: detail)
+        case .conflict:
+            self = .unavailable("TRACE_CONFLICT", "Please try again.", detail: "the trace id is taken")
+        case .unknownTenant:
+            self.init(
+                source: .gateway, code: "QUOTA_NO_TENANT", status: 403,
+                client: OpenAIErrorBody(
+                    message: "This tenant does not exist any more.", type: "permission_error",
+                    code: "tenant_not_found"))
+        case .notDurable(let detail): self = .billingFailed(detail)
+        }
+    }
+
+    private init(_ refusal: QuotaRefusal, retry: (day: Int, month: Int)) {
+        let message: String
+        let code: String
+        var status = 429
+        var retryAfterSeconds: Int?
+        switch refusal.limit {
+        case .balance:
+            code = "QUOTA_BALANCE_EXCEEDED"
+            status = 402
+            message = "Your balance does not cover the most this request could cost. Add credit, or lower max_tokens."
+        case .dailyQuota:
+            code = "QUOTA_DAILY_EXCEEDED"
+            message = "You have used all \(refusal.limitValue) requests of the day."
+            retryAfterSeconds = retry.day
+        case .monthlyQuota:
+            code = "QUOTA_MONTHLY_EXCEEDED"
+            message = "You have used all \(refusal.limitValue) requests of the month."
+            retryAfterSeconds = retry.month
+        }
+        self.init(
+            source: .client, code: code, status: status,
+            client: OpenAIErrorBody(message: message, type: "insufficient_quota", code: "insufficient_quota"),
+            detail: "balance \(refusal.balance) used \(refusal.used) limit \(refusal.limitValue)",
+            retryAfterSeconds: retryAfterSeconds, shouldRetry: false)
+    }
+
+    static func billingFailed(_ detail: String) -> GatewayError {
+        GatewayError(
+            source: .gateway, code: "BILLING_RECORD_FAILED", status: 500,
+            client: OpenAIErrorBody(
+                message: "The answer could not be recorded. You are not charged for it.", type: "server_error",
+                code: "billing_record_failed"), detail: detail)
+    }
+}
+
+// MARK: - Providers
+
+extension GatewayError {
+    private static func upstream(
+        status: Int, clientCode: String, _ message: String, detail: String, retryAfterSeconds: Int? = nil
+    ) -> GatewayError {
+        GatewayError(
+            source: .upstream, code: "UPSTREAM_CALL_FAILED", status: status,
+            client: OpenAIErrorBody(message: message, type: "server_error", code: clientCode), detail: detail,
+            retryAfterSeconds: retryAfterSeconds)
+    }
+
+    init(_ error: HTTPClientError, provider: String) {
+        switch error {
+        case .timeout:
+            self = .upstream(
+                status: 504, clientCode: "upstream_timeout", "The provider did not answer in time.",
+                detail: "\(provider): \(error)")
+        default:
+            self = .upstream(
+                status: 502, clientCode: "upstream_error", "The provider could not be reached.",
+                detail: "\(provider): \(error)")
+        }
+    }
+
+    static func upstreamStatus(_ status: Int, provider: String, retryAfterSeconds: Int?, detail: String) -> GatewayError {
+        if status == 429 {
+            return GatewayError(
+                source: .upstream, code: "UPSTREAM_CALL_FAILED", status: 429,
+                client: OpenAIErrorBody(
+                    message: "The provider is limiting requests. Please try again later.",
+                    type: "rate_limit_exceeded", code: "rate_limit_exceeded"), detail: "\(provider): \(detail)",
+                retryAfterSeconds: retryAfterSeconds ?? 1)
+        }
+        return .upstream(
+            status: 502, clientCode: "upstream_error", "The provider failed to answer this request.",
+            detail: "\(provider): status \(status): \(detail)")
+    }
+
+    /// The provider refused the request as the client made it: its words go to the client.
+    static func upstreamRejected(_ status: Int, _ error: ProviderError?, provider: String) -> GatewayError {
+        GatewayError(
+            source: .client, code: "UPSTREAM_REJECTED", status: status,
+            client: OpenAIErrorBody(
+                message: error?.message ?? "The provider refused this request.", type: "invalid_request_error",
+                param: error?.param, code: error?.code ?? "upstream_rejected"),
+            detail: "\(provider): status \(status)")
+    }
+
+    static func upstreamGarbage(provider: String, _ detail: String) -> GatewayError {
+        .upstream(
+            status: 502, clientCode: "upstream_error", "The provider's answer could not be understood.",
+            detail: "\(provider): \(detail)")
+    }
+
+    static let shuttingDown = unavailable(
+        "SHUTTING_DOWN", "This server is restarting. Please try again.", detail: "drain deadline passed")
+
+    static let overloaded = unavailable(
+        "OVERLOADED", "This server has more requests than it can serve. Please try again.", detail: "queue full")
+}
+
+// MARK: - Admin endpoints
+
+extension GatewayError {
+    static func invalidParameter(_ name: String?, _ message: String) -> GatewayError {
+        refusal(
+            "INVALID_PARAMETER", status: 400, type: "invalid_request_error", clientCode: "invalid_parameter", message,
+            param: name)
+    }
+
+    static func databaseUnavailable(_ detail: String) -> GatewayError {
+        unavailable("DATABASE_UNAVAILABLE", "The database does not answer right now.", detail: detail)
+    }
+
+    static let invalidAdminToken = refusal(
+        "INVALID_ADMIN_TOKEN", status: 401, type: "invalid_request_error", clientCode: "invalid_admin_token",
+        "An admin token is needed: 'Authorization: Bearer tga_…'.")
+}

@@ -1,0 +1,90 @@
+import Core
+import Dialects
+import FastCGI
+import Quota
+import Settlement
+import Threads
+
+/// The header lines of an answer, as FastCGI wants them.
+struct AnswerHead {
+    private var text: String
+
+    init(status: Int, contentType: String) {
+        text = "Status: \(status) \(AnswerHead.reason(status))\r\nContent-Type: \(contentType)\r\n"
+    }
+
+    /// Adds a header line. Values are ours or have been checked: a line break in one would end the header.
+    mutating func add(_ name: String, _ value: String) {
+        precondition(!value.utf8.contains { $0 < 0x20 }, "a header value must not break its line")
+        text += "\(name): \(value)\r\n"
+    }
+
+    /// Writes the header lines and the blank line after them.
+    func write(to exchange: Exchange) {
+        exchange.write(text + "\r\n")
+    }
+
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 402: "Payment Required"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 409: "Conflict"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 422: "Unprocessable Content"
+        case 429: "Too Many Requests"
+        case 500: "Internal Server Error"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        default: "Status"
+        }
+    }
+}
+
+extension AnswerHead {
+    /// The head of an answer to a caller, with what is known of the request so far.
+    init(status: Int, contentType: String, context: borrowing WorkflowContext) {
+        self.init(status: status, contentType: contentType)
+        add("x-request-id", context.trace.description)
+        add("openai-processing-ms", String(context.startedAt.elapsedNanoseconds / 1_000_000))
+        let sections = context.filledSections
+        if let quota = sections.quotaCheck?.hold.held {
+            addLimit(quota.dailyQuota ?? quota.monthlyQuota, used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
+        }
+        if let billing = sections.billing, billing.isDurable {
+            add("x-tollgate-cost", billing.charge.description)
+            if let balance = billing.balanceAfter { add("x-tollgate-balance", balance.description) }
+        } else if let quota = sections.quotaCheck, !quota.isEnded {
+            add("x-tollgate-balance", quota.hold.held.balanceAfter.description)
+        }
+    }
+
+    private mutating func addLimit(_ limit: Int64?, used: Int64) {
+        guard let limit else { return }
+        add("x-ratelimit-limit-requests", String(limit))
+        add("x-ratelimit-remaining-requests", String(max(0, limit - used)))
+    }
+}
+
+/// Answers a request with an error in the client's dialect.
+enum ErrorAnswer {
+    /// Writes the error as the whole answer.
+    static func write(_ error: GatewayError, to exchange: Exchange, trace: TraceID) {
+        let body = error.client.body
+        var head = AnswerHead(status: error.status, contentType: "application/json")
+        head.add("x-request-id", trace.description)
+        head.add("Content-Length", String(body.count))
+        if let seconds = error.retryAfterSeconds { head.add("Retry-After", String(seconds)) }
+        if let shouldRetry = error.shouldRetry { head.add("x-should-retry", String(shouldRetry)) }
+        if error.status == 405 { head.add("Allow", error.detail) }
+        if error.status == 401 { head.add("WWW-Authenticate", "Bearer") }
+        head.write(to: exchange)
+        exchange.write(body)
+    }
+}

@@ -1,0 +1,49 @@
+import Core
+package import Ledger
+package import Postgres
+package import Quota
+package import Redis
+package import Settlement
+
+/// Everything that holds or moves money, connected: what the responder, the CLI and the jobs build on alike.
+package struct MoneyStores: Sendable {
+    /// PostgreSQL, for reading and small writes.
+    package let database: PostgresPool
+    /// Redis.
+    package let redis: RedisClient
+    /// The ledger.
+    package let ledger: LedgerStore
+    /// The one writer of billing transactions.
+    package let writer: LedgerWriter
+    /// The images in Redis.
+    package let quota: QuotaStore
+    /// Settlements that are tried again.
+    package let retries: SettlementRetries
+    /// The protocol.
+    package let settlement: SettlementEngine
+
+    /// Connects nothing yet: connections are made when they are first needed.
+    ///
+    /// - Parameters:
+    ///   - owner: The name of this process in the rows it inserts.
+    ///   - programName: What PostgreSQL shows as the application.
+    package init(
+        _ configuration: StoreConfiguration, owner: String, programName: String, connectionsMax: Int,
+        crashPoints: CrashPoints = CrashPoints()
+    ) {
+        database = PostgresPool(
+            configuration.databaseConfiguration(name: programName, connectionsMax: connectionsMax))
+        redis = RedisClient(configuration.redisConfiguration)
+        ledger = LedgerStore(database: database)
+        var writing = configuration.databaseConfiguration(name: "\(programName)-writer", connectionsMax: 2)
+        writing.sessionSettings = LedgerWriter.sessionSettings
+        writer = LedgerWriter(database: PostgresPool(writing), owner: owner)
+        let incarnations = Incarnations(ledger: ledger)
+        quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
+        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer)
+        settlement = SettlementEngine(
+            quota: quota, ledger: ledger, writer: writer,
+            builder: ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner),
+            retries: retries, crashPoints: crashPoints)
+    }
+}

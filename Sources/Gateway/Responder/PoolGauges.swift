@@ -1,0 +1,25 @@
+import FastCGI
+import Settlement
+import Synchronization
+
+/// The figures of a responder pool for `/metrics`, reachable before the pool exists.
+final class PoolGauges: Sendable {
+    private let pool = Mutex<ResponderPool?>(nil)
+
+    func attach(_ pool: ResponderPool) {
+        self.pool.withLock { $0 = pool }
+    }
+
+    func values(of services: Services) -> [(String, Int64)] {
+        guard let statistics = pool.withLock({ $0 })?.statistics else { return [] }
+        return [
+            ("tollgate_workers", Int64(statistics.workers)), ("tollgate_workers_busy", Int64(statistics.workersBusy)),
+            ("tollgate_connections", Int64(statistics.connections)),
+            ("tollgate_connections_idle", Int64(statistics.connectionsIdle)),
+            ("tollgate_queued", Int64(statistics.queued)),
+            ("tollgate_requests_accepted", Int64(statistics.accepted)),
+            ("tollgate_requests_shed", Int64(statistics.shed)),
+            ("tollgate_settlements_waiting", Int64(services.money.retries.count)),
+        ]
+    }
+}

@@ -1,0 +1,152 @@
+import Catalog
+import CoreMetrics
+import FastCGI
+import Ledger
+package import Logging
+package import Observability
+import Postgres
+import Redis
+import Schema
+import Settlement
+import Tenancy
+import Threads
+
+/// The responder process: everything started in order, and stopped so that no money is left hanging.
+package final class Responder: Sendable {
+    /// Why the process cannot serve.
+    package struct StartError: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    private let services: Services
+    private let endpoints: Endpoints
+    private let pool: ResponderPool
+    private let watchers: Watchers
+
+    private struct Watchers: Sendable {
+        let listener: PostgresListener
+    }
+
+    /// Connects, checks and starts everything but the serving itself.
+    ///
+    /// - Parameter listening: The sockets to serve; at least one.
+    package init(
+        _ configuration: Configuration, listening: [Int32], metrics: PrometheusRegistry, logger: Logger
+    ) throws(StartError) {
+        let services = Services(configuration, metrics: metrics, logger: logger)
+        self.services = services
+        try Responder.prepare(services)
+        do {
+            let gaugeSource = PoolGauges()
+            endpoints = try Endpoints(services) { gaugeSource.values(of: services) }
+            let endpoints = endpoints
+            pool = try ResponderPool(
+                listening: listening, limits: configuration.responder, overloaded: { endpoints.refuse($0) },
+                handler: { endpoints.serve($0) })
+            gaugeSource.attach(pool)
+            try services.checkpoints.start()
+            try services.money.retries.start()
+            watchers = Watchers(listener: try Responder.watchChanges(services))
+            try Responder.renewLease(services)
+        } catch {
+            throw StartError(description: "\(error)")
+        }
+    }
+
+    /// Serves until ``stop()``, then drains: running requests end, their money is settled, and only then it returns.
+    package func run() {
+        services.logger.notice("serving", metadata: ["owner": "\(services.owner.name)"])
+        pool.run()
+        let settled = services.money.retries.drain(until: .after(seconds: 30))
+        if settled {
+            // The rows of this process are all ended: its lease is given up, so that nobody need wait for it.
+            do throws(PostgresError) { try services.money.ledger.endOwner(services.owner) } catch {
+                services.logger.warning("lease not given up", metadata: ["error": "\(error)"])
+            }
+        } else {
+            services.logger.error(
+                "settlements left to the sweeper", metadata: ["count": "\(services.money.retries.count)"])
+        }
+        services.logger.notice("stopped")
+    }
+
+    /// Begins draining; ``run()`` returns when it is done. From any thread.
+    package func stop() {
+        services.logger.notice("draining", metadata: ["seconds": "\(services.configuration.drainSeconds)"])
+        pool.drain(seconds: services.configuration.drainSeconds)
+    }
+
+    /// Reads the catalogue anew, as a notification does.
+    package func reload() {
+        Responder.reload(services)
+    }
+
+    private static func prepare(_ services: Services) throws(StartError) {
+        let database = services.money.database
+        do throws(PostgresError) {
+            let version = try Migrator.version(of: database)
+            guard version == Migrator.currentVersion else {
+                throw PostgresError.invalidValue(
+                    "the schema is at version \(version) and this build needs \(Migrator.currentVersion); run 'tollgate migrate'")
+            }
+            try services.money.ledger.makePartitions()
+            try services.money.ledger.renewOwner(
+                services.owner, leaseSeconds: services.configuration.ownerLeaseSeconds)
+        } catch {
+            throw StartError(description: "PostgreSQL: \(error)")
+        }
+        reload(services)
+    }
+
+    private static func reload(_ services: Services) {
+        do throws(PostgresError) {
+            for provider in try services.catalog.reload().sorted() {
+                services.logger.error(
+                    "the provider's credential cannot be opened with this pepper; its models are left out",
+                    metadata: ["provider": "\(provider)"])
+            }
+        } catch {
+            services.logger.error("catalogue not read", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Follows announced changes; a reload each few seconds is the net beneath.
+    private static func watchChanges(_ services: Services) throws(WorkerThread.CreationError) -> PostgresListener {
+        let configuration = services.configuration.store.databaseConfiguration(
+            name: "tollgated-listener", connectionsMax: 1)
+        let listener = try PostgresListener(
+            configuration, channels: ["tollgate_catalog", "tollgate_tenancy"],
+            callbacks: PostgresListener.Callbacks(
+                onConnect: {
+                    services.keys.forget()
+                    reload(services)
+                },
+                onNotification: { notification in
+                    if notification.channel == "tollgate_tenancy" { services.keys.forget() } else { reload(services) }
+                }))
+        _ = try WorkerThread(name: "reload", isDetached: true) {
+            let pause = Signal()
+            while true {
+                _ = pause.wait(until: .after(seconds: 30))
+                reload(services)
+            }
+        }
+        return listener
+    }
+
+    /// Renews the lease under which this process owns its pending rows.
+    private static func renewLease(_ services: Services) throws(WorkerThread.CreationError) {
+        let lease = services.configuration.ownerLeaseSeconds
+        _ = try WorkerThread(name: "owner-lease", isDetached: true) {
+            let pause = Signal()
+            while true {
+                _ = pause.wait(until: .after(milliseconds: max(500, lease * 1_000 / 6)))
+                do throws(PostgresError) {
+                    try services.money.ledger.renewOwner(services.owner, leaseSeconds: lease)
+                } catch {
+                    services.logger.error("lease not renewed", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+}

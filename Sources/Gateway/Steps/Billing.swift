@@ -1,0 +1,79 @@
+import Core
+import Dialects
+import Ledger
+package import Settlement
+import Threads
+
+/// Writes the charge: PENDING becomes COMMITTED with the real usage, then Redis gets back what was held too much.
+package struct Billing: Step {
+    package static let name: StepName = "billing"
+    package static var dependsOn: [any Step.Type] {
+        [ResponseTransform.self, UpstreamCall.self, QuotaCheck.self, RoutingStep.self]
+    }
+
+    private let settlement: SettlementEngine
+
+    package init(settlement: SettlementEngine) {
+        self.settlement = settlement
+    }
+
+    package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
+        let hold = context.quotaCheck.hold
+        guard let price = context.routing.selected.price else {
+            preconditionFailure("routing lets only priced candidates through")
+        }
+        let answer = context.responseTransform
+        // A cost that cannot be stored is far above any hold; the hold is charged and the rest is the house's.
+        let cost = price.cost(of: answer.usage) ?? .limit
+        let charge = min(cost, hold.amount)
+        var committed = context.settlement(.committed)
+        committed.charge = charge
+        committed.overrun = cost - charge
+        committed.priceVersion = price.version
+        committed.usage = answer.usage
+        committed.usageSource = answer.usageSource
+        committed.hasCheckpoint = answer.isCheckpointed
+        switch answer.outcome {
+        case .complete: committed.streamCompleted = context.upstreamCall.isStream
+        case .interrupted(let by):
+            committed.interruptedBy = by.rawValue
+            committed.isError = by != .client
+        }
+        context.quotaCheck.isEnded = true
+        context.billing = BillingSection(trace: context.trace, priceVersion: price.version, charge: charge)
+        do throws(SettlementError) {
+            // A client that has seen nothing is told of the failure, and must then not be charged.
+            let settled = try settlement.settle(
+                hold, committed, otherwise: context.bytesDelivered == 0 ? context.settlement(.voided) : committed)
+            context.billing.charge = settled.charge
+            context.billing.balanceAfter = settled.balance
+        } catch {
+            context.billing.isDurable = false
+            let failure = GatewayError(error)
+            guard context.bytesDelivered > 0 else { throw failure }
+            context.failure = failure
+            context.responseTransform.terminalBytes = failure.client.event
+        }
+    }
+}
+
+extension WorkflowContext {
+    /// The end of this request's row, with what is known of who served it.
+    func settlement(_ status: TransactionStatus) -> RowSettlement {
+        var settlement = RowSettlement(tenant: quotaCheck.hold.tenant, trace: trace, status: status)
+        let selected = routing.selected
+        settlement.provider = selected.provider.name
+        settlement.providerModelID = selected.id
+        settlement.upstreamModel = selected.upstreamModel
+        settlement.latencyMilliseconds = startedAt.elapsedNanoseconds / 1_000_000
+        return settlement
+    }
+
+    /// The end of this request's row when nothing was delivered.
+    func voided(after error: GatewayError) -> RowSettlement {
+        var settlement = settlement(.voided)
+        settlement.isError = true
+        settlement.errorCode = error.code
+        return settlement
+    }
+}

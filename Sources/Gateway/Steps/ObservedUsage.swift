@@ -1,0 +1,46 @@
+import Core
+import Dialects
+import JSON
+
+/// Counts an answer's tokens from the outside, for answers whose provider never says.
+///
+/// Providers send one token an event, or a few; a token is about four bytes of English text. So each billable event counts as one
+/// token, unless its text is so long that the provider must have put several together: then every four bytes count as one.
+struct ObservedUsage: Sendable {
+    private static let bytesPerToken: Int64 = 4
+    private static let bytesPerEventMax: Int64 = 16
+
+    private(set) var events: Int64 = 0
+    private(set) var bytes: Int64 = 0
+
+    /// Counts one event of a stream.
+    mutating func count(_ chunk: ChatChunk) {
+        guard chunk.isBillable else { return }
+        events += 1
+        bytes += Int64(chunk.size.bytes)
+    }
+
+    /// The answer tokens of a stream, as far as it was delivered.
+    var outputTokens: Int64 {
+        bytes <= events * ObservedUsage.bytesPerEventMax ? events : ObservedUsage.tokens(bytes: bytes)
+    }
+
+    /// The tokens that a text of this size probably has.
+    static func tokens(bytes: Int64) -> Int64 {
+        (bytes + bytesPerToken - 1) / bytesPerToken
+    }
+
+    /// The prompt's tokens, when nobody has counted them.
+    static func inputTokens(of request: ChatRequest) -> Int64 {
+        tokens(bytes: Int64(request.messageBytes))
+    }
+}
+
+extension Usage {
+    /// The buckets of a provider's report.
+    init(_ report: UsageReport) {
+        self.init(
+            input: report.input, cachedInput: report.cachedInput, output: report.output,
+            reasoning: report.reasoning, audioInput: report.audioInput, audioOutput: report.audioOutput)
+    }
+}

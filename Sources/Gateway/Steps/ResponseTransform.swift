@@ -1,0 +1,73 @@
+import Core
+import Dialects
+import FastCGI
+import HTTPClient
+import JSON
+package import Settlement
+
+/// Drives the provider's answer: relays its events as they come, and ends in an outcome and a usage.
+///
+/// From the first byte of the answer to the client on nothing throws: whoever ends the stream early, what was delivered is charged.
+package struct ResponseTransform: Step {
+    package static let name: StepName = "response_transform"
+    package static var dependsOn: [any Step.Type] {
+        [UpstreamCall.self, QuotaCheck.self, RoutingStep.self, ExternalAuth.self, Validation.self]
+    }
+
+    private let checkpoints: StreamCheckpoints
+    private let answerBytesMax: Int
+    private let keepAliveMilliseconds: Int
+
+    /// Creates the step.
+    ///
+    /// - Parameters:
+    ///   - answerBytesMax: The largest plain answer.
+    ///   - keepAliveMilliseconds: After how much silence of the provider a comment goes to the client.
+    package init(checkpoints: StreamCheckpoints, answerBytesMax: Int, keepAliveMilliseconds: Int) {
+        self.checkpoints = checkpoints
+        self.answerBytesMax = answerBytesMax
+        self.keepAliveMilliseconds = keepAliveMilliseconds
+    }
+
+    package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
+        guard var transfer = context.transfer.take() else {
+            preconditionFailure("upstream_call leaves a transfer or fails")
+        }
+        if context.upstreamCall.isStream {
+            var relay = StreamRelay(context, checkpoints: checkpoints, keepAliveMilliseconds: keepAliveMilliseconds)
+            let result = relay.run(&transfer, &context)
+            context.responseTransform = try result.get()
+        } else {
+            context.responseTransform = try readPlain(&transfer, context)
+        }
+    }
+
+    private func readPlain(
+        _ transfer: inout HTTPTransfer, _ context: borrowing WorkflowContext
+    ) throws(GatewayError) -> ResponseTransformSection {
+        let provider = context.routing.selected.provider.name
+        let body: [UInt8]
+        do throws(HTTPClientError) {
+            body = try transfer.readAll(bytesMax: answerBytesMax)
+        } catch {
+            throw GatewayError(error, provider: provider, exchange: context.exchange)
+        }
+        let answer: ChatAnswer
+        do throws(JSONError) {
+            answer = try ChatAnswer(body)
+        } catch {
+            throw .upstreamGarbage(provider: provider, "\(error)")
+        }
+        if let error = answer.providerError {
+            throw .upstreamStatus(500, provider: provider, retryAfterSeconds: nil, detail: error.message)
+        }
+        let estimate = Usage(
+            input: ObservedUsage.inputTokens(of: context.validation.request),
+            output: ObservedUsage.tokens(bytes: Int64(answer.delivered.bytes)))
+        return ResponseTransformSection(
+            outcome: .complete, usage: answer.usage.map { Usage($0) } ?? estimate,
+            usageSource: answer.usage == nil ? .estimated : .provider,
+            usageProblem: answer.usage == nil ? answer.usageError.map { "\($0)" } ?? "no usage reported" : nil,
+            body: body)
+    }
+}

@@ -1,0 +1,44 @@
+package import Dialects
+import FastCGI
+
+/// Reads the body, bounds it, and makes sure that everything about it can be priced.
+package struct Validation: Step {
+    package static let name: StepName = "validation"
+    package static var dependsOn: [any Step.Type] { [] }
+
+    private let bodyBytesMax: Int
+    private let limits: ChatRequest.Limits
+
+    package init(bodyBytesMax: Int, limits: ChatRequest.Limits = ChatRequest.Limits()) {
+        self.bodyBytesMax = bodyBytesMax
+        self.limits = limits
+    }
+
+    package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
+        let body = try readBody(context.exchange)
+        try checkHeaders(context.exchange)
+        do throws(DialectError) {
+            context.validation = ValidationSection(request: try ChatRequest(body, limits: limits))
+        } catch {
+            throw GatewayError(error)
+        }
+    }
+
+    /// The body is read before anything is refused: what is left unread would be taken for the next request.
+    private func readBody(_ exchange: Exchange) throws(GatewayError) -> [UInt8] {
+        do throws(ExchangeError) {
+            return try exchange.readBody(bytesMax: bodyBytesMax)
+        } catch {
+            throw GatewayError(error, bodyBytesMax: bodyBytesMax)
+        }
+    }
+
+    private func checkHeaders(_ exchange: Exchange) throws(GatewayError) {
+        if let encoding = exchange.parameter("HTTP_CONTENT_ENCODING"), encoding != "", encoding != "identity" {
+            throw .unsupportedContentEncoding
+        }
+        guard let type = exchange.parameter("CONTENT_TYPE"), !type.isEmpty else { return }
+        let media = type.prefix { $0 != ";" }.trimmingPrefix(" ").lowercased()
+        guard media.hasPrefix("application/json") else { throw .unsupportedContentType }
+    }
+}

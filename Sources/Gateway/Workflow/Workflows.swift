@@ -1,0 +1,28 @@
+import CoreMetrics
+
+/// The workflow of each endpoint: the table of contents of the product.
+package enum Workflows {
+    /// `POST /v1/chat/completions`, plain and streamed.
+    package static func chatCompletions(_ services: Services) throws(StepOrderError) -> Workflow {
+        let configuration = services.configuration
+        return try Workflow(
+            [
+                Validation(bodyBytesMax: configuration.bodyBytesMax),
+                ExternalAuth(keys: services.keys),
+                RoutingStep(catalog: services.catalog, candidatesMax: configuration.candidatesMax),
+                QuotaCheck(
+                    settlement: services.settlement, timeZones: services.timeZones,
+                    outputTokensDefault: configuration.outputTokensDefault,
+                    outputTokensMax: configuration.outputTokensMax),
+                TemplateRender(),
+                UpstreamCall(
+                    client: services.httpClient, timeouts: configuration.upstreamTimeouts,
+                    crashPoints: services.crashPoints),
+                ResponseTransform(
+                    checkpoints: services.checkpoints, answerBytesMax: configuration.answerBytesMax,
+                    keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000),
+                Billing(settlement: services.settlement),
+            ],
+            last: Audit(logger: services.logger, metrics: services.metrics), metrics: services.metrics)
+    }
+}

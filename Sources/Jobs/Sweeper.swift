@@ -1,0 +1,181 @@
+import Core
+package import Ledger
+import Postgres
+package import Quota
+import Settlement
+import Threads
+
+/// Ends what dead processes left: pending rows in the ledger, and holds in Redis.
+///
+/// Only rows of owners that are dead are touched: their lease has run out, or they ran on this very machine and are gone. A row with a
+/// stream's checkpoint is committed for what was delivered, any other is voided. A hold without a row gets a voided row first, so that
+/// a late insert finds the trace taken.
+package struct Sweeper: Sendable {
+    /// What one sweep did.
+    package struct Summary: Sendable, Equatable {
+        /// Rows committed for what their stream had delivered.
+        package var committed = 0
+        /// Rows voided.
+        package var voided = 0
+        /// Holds in Redis settled after their row.
+        package var holdsSettled = 0
+        /// Holds without a row, released.
+        package var holdsReleased = 0
+        /// Pending rows of living owners, left alone.
+        package var alive = 0
+        /// What could not be ended now.
+        package var failed = 0
+    }
+
+    private static let name = "sweep"
+    private let ledger: LedgerStore
+    private let writer: LedgerWriter
+    private let quota: QuotaStore
+    private let holdGraceMilliseconds: Int64
+
+    /// Creates a sweeper.
+    ///
+    /// - Parameter holdGraceSeconds: How old a hold without a row must be; longer than any reservation takes.
+    package init(ledger: LedgerStore, writer: LedgerWriter, quota: QuotaStore, holdGraceSeconds: Int) {
+        self.ledger = ledger
+        self.writer = writer
+        self.quota = quota
+        holdGraceMilliseconds = Int64(holdGraceSeconds) * 1_000
+    }
+
+    /// Sweeps once. The caller holds the job's lock: two sweepers would only do the same work twice.
+    package func run() throws(JobError) -> Summary {
+        var summary = Summary()
+        try sweepRows(&summary)
+        try sweepHolds(&summary)
+        try database { () throws(PostgresError) in try ledger.removeOldCheckpoints() }
+        return summary
+    }
+
+    private func sweepRows(_ summary: inout Summary) throws(JobError) {
+        let hour: Int64 = 3_600_000
+        // Read before the rows: whatever becomes pending later is younger.
+        let now = WallClock.unixMilliseconds
+        let start = try database { () throws(PostgresError) in try ledger.watermark(of: Sweeper.name) }
+        let rows = try database { () throws(PostgresError) in
+            try ledger.pendingRows(since: start ?? TraceID(lowestAtUnixMilliseconds: 0))
+        }
+        var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - hour)
+        for row in rows {
+            if row.isOwnerDead {
+                if try !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
+            } else {
+                summary.alive += 1
+                oldestLeft = min(oldestLeft, row.trace)
+            }
+        }
+        try database { () throws(PostgresError) in try ledger.setWatermark(of: Sweeper.name, to: oldestLeft) }
+    }
+
+    private func end(_ row: OrphanedRow, _ summary: inout Summary) throws(JobError) -> Bool {
+        var settlement = RowSettlement(tenant: row.tenant, trace: row.trace, status: .voided)
+        settlement.isError = true
+        settlement.errorCode = "OWNER_DIED"
+        if let checkpoint = row.checkpoint {
+            let cost = checkpoint.price.cost(of: checkpoint.usage) ?? .limit
+            settlement.status = .committed
+            settlement.charge = min(cost, row.hold)
+            settlement.overrun = cost - settlement.charge
+            settlement.priceVersion = checkpoint.price.version
+            settlement.usage = checkpoint.usage
+            settlement.usageSource = checkpoint.source
+            settlement.providerModelID = checkpoint.providerModelID
+            settlement.interruptedBy = "crash"
+            settlement.hasCheckpoint = true
+        }
+        switch writer.write(.settlement(settlement)) {
+        case .written:
+            if settlement.status == .committed { summary.committed += 1 } else { summary.voided += 1 }
+            return true
+        case .standing, .fenced: return true
+        case .failed, .unknown:
+            summary.failed += 1
+            return false
+        }
+    }
+
+    private func sweepHolds(_ summary: inout Summary) throws(JobError) {
+        let tenants = try redis { () throws(QuotaError) in try quota.tenantsWithHolds() }
+        for tenant in tenants.sorted(by: { $0.description < $1.description }) {
+            // Holds first, rows after: a row that is not there then was not there when its hold was.
+            let holds = try redis { () throws(QuotaError) in try quota.holds(of: tenant) }
+            let rows = try database { () throws(PostgresError) in
+                try LedgerReader.rows(ledger.database, holds.map { (tenant, $0.trace) })
+            }
+            for hold in holds {
+                try sweep(hold, of: tenant, row: rows[hold.trace], &summary)
+            }
+        }
+    }
+
+    private func sweep(
+        _ hold: StoredHold, of tenant: TenantID, row: StandingRow?, _ summary: inout Summary
+    ) throws(JobError) {
+        switch row?.status {
+        case .pending: return
+        case .committed, .voided:
+            summary.holdsSettled += 1
+            try settle(hold, of: tenant, charge: row?.charge ?? .zero, isVoided: row?.status == .voided)
+        case nil:
+            guard WallClock.unixMilliseconds - hold.trace.unixMilliseconds > holdGraceMilliseconds else { return }
+            try database { () throws(PostgresError) in
+                try ledger.insertTombstone(
+                    tenant: tenant, trace: hold.trace, key: hold.key.isEmpty ? nil : hold.key, epoch: hold.epoch,
+                    rseq: hold.rseq, period: hold.period, hold: hold.amount)
+            }
+            // A row may have come first after all; then it is what the hold follows.
+            let standing = try database { () throws(PostgresError) in
+                try LedgerReader.rows(ledger.database, [(tenant, hold.trace)])[hold.trace]
+            }
+            guard standing?.status == .voided else { return }
+            summary.holdsReleased += 1
+            try settle(hold, of: tenant, charge: .zero, isVoided: true)
+        }
+    }
+
+    private func settle(_ hold: StoredHold, of tenant: TenantID, charge: Money, isVoided: Bool) throws(JobError) {
+        _ = try redis { () throws(QuotaError) in
+            try quota.settle(
+                tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: charge,
+                isVoided: isVoided)
+        }
+    }
+
+    private func database<Value>(_ effect: () throws(PostgresError) -> Value) throws(JobError) -> Value {
+        do throws(PostgresError) { return try effect() } catch { throw .database("\(error)") }
+    }
+
+    private func redis<Value>(_ effect: () throws(QuotaError) -> Value) throws(JobError) -> Value {
+        do throws(QuotaError) { return try effect() } catch { throw .redis("\(error)") }
+    }
+}
+
+/// Why a job could not do its work.
+package enum JobError: Error, Equatable, CustomStringConvertible {
+    case database(String)
+    case redis(String)
+    /// Another process runs the same job.
+    case alreadyRunning
+
+    package var description: String {
+        switch self {
+        case .database(let reason): "PostgreSQL: \(reason)"
+        case .redis(let reason): "Redis: \(reason)"
+        case .alreadyRunning: "another process runs this job"
+        }
+    }
+}
+
+extension OrphanedRow {
+    /// Whether nobody can be settling the row any more.
+    fileprivate var isOwnerDead: Bool {
+        guard isLeased else { return true }
+        guard let process, process.host == LocalProcess.host else { return false }
+        return !LocalProcess.isRunning(pid: process.pid, start: process.processStart)
+    }
+}

@@ -1,0 +1,163 @@
+import Core
+package import Postgres
+import Threads
+
+/// The one writer of billing transactions in this process: what all workers have queued becomes one database transaction.
+///
+/// A worker sleeps until its row is durable. While one batch commits the next gathers, so a busy second costs a few hundred
+/// commits and not thousands. A batch that fails as a whole is halved until the bad row fails alone; one whose COMMIT got no
+/// answer is repeated, because every statement in it is idempotent.
+package final class LedgerWriter: Sendable {
+    /// What a worker asks for.
+    package enum Write: Sendable {
+        /// Insert a pending row.
+        case pending(PendingRow)
+        /// End a pending row.
+        case settlement(RowSettlement)
+    }
+
+    /// What became of it.
+    package enum Outcome: Sendable {
+        /// Durable.
+        case written
+        /// Nothing was written: another row, or an ended one, stands under the trace.
+        case standing(StandingRow)
+        /// Nothing was written: no row under the trace (for a pending row: its epoch is not current).
+        case fenced
+        /// Nothing was written, for sure.
+        case failed(PostgresError)
+        /// Perhaps written: the answer to COMMIT was lost and repeating it failed too.
+        case unknown(PostgresError)
+    }
+
+    /// Session settings for the writer's connection.
+    ///
+    /// Its statements join a few given rows to a large table by primary key. A plan made while the table was small would scan it, and be
+    /// kept: only index lookups are allowed here, and the plan is made once.
+    package static let sessionSettings = [
+        "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off",
+        "enable_mergejoin": "off", "jit": "off",
+    ]
+
+    private let lane: BatchLane<Write, Outcome>
+
+    /// Creates a writer.
+    ///
+    /// - Parameters:
+    ///   - database: Where to; one connection is used at a time.
+    ///   - owner: The name of this process in the rows it inserts.
+    ///   - batchMax: The most rows in one database transaction.
+    ///   - waitingMax: The most workers that may wait.
+    ///   - attemptsMax: How often a batch with an unknown outcome is repeated.
+    package init(
+        database: PostgresPool, owner: String, batchMax: Int = 512, waitingMax: Int = 16_384, attemptsMax: Int = 3
+    ) {
+        let batch = LedgerBatch(database: database, owner: owner, attemptsMax: attemptsMax)
+        lane = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { batch.run($0) }
+    }
+
+    /// Writes and waits until the outcome is known.
+    package func write(_ write: Write) -> Outcome {
+        lane.submit(write) ?? .failed(.poolExhausted)
+    }
+}
+
+/// One batch: its statements, its retries and the outcome of each row.
+struct LedgerBatch: Sendable {
+    let database: PostgresPool
+    let owner: String
+    let attemptsMax: Int
+
+    func run(_ writes: [LedgerWriter.Write]) -> [LedgerWriter.Outcome] {
+        var wasUnknown = false
+        var attempt = 1
+        while true {
+            do throws(PostgresError) {
+                return try perform(writes)
+            } catch {
+                wasUnknown = wasUnknown || error.isOutcomeUnknown
+                guard attempt < attemptsMax, error.isOutcomeUnknown || wasUnknown else {
+                    return divide(writes, after: error, wasUnknown: wasUnknown)
+                }
+                attempt += 1
+            }
+        }
+    }
+
+    /// Halves a batch that the server refused, so that one bad row fails alone.
+    private func divide(
+        _ writes: [LedgerWriter.Write], after error: PostgresError, wasUnknown: Bool
+    ) -> [LedgerWriter.Outcome] {
+        guard writes.count > 1, case .server = error else {
+            return writes.map { _ in wasUnknown ? .unknown(error) : .failed(error) }
+        }
+        let middle = writes.count / 2
+        return run(Array(writes[..<middle])) + run(Array(writes[middle...]))
+    }
+
+    private func perform(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> [LedgerWriter.Outcome] {
+        var pending: [PendingRow] = []
+        var settlements: [RowSettlement] = []
+        for write in writes {
+            switch write {
+            case .pending(let row): pending.append(row)
+            case .settlement(let settlement): settlements.append(settlement)
+            }
+        }
+        var statements: [(Statement, [PostgresValue])] = []
+        if !pending.isEmpty { statements.append((LedgerStatements.insertPending, pending.values(owner: owner))) }
+        if !settlements.isEmpty { statements.append((LedgerStatements.settle, settlements.values)) }
+        let overruns = settlements.filter { $0.overrun > .zero }
+        if !overruns.isEmpty { statements.append((LedgerStatements.insertHouseEntries, overruns.overrunValues)) }
+        let streamed = settlements.filter { $0.hasCheckpoint }
+        if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
+
+        let results = try database.transaction(statements)
+        var written: Set<TraceID> = []
+        for index in 0..<min(results.count, (pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1)) {
+            for row in 0..<results[index].count {
+                if let trace = TraceID(results[index].text(row, 0)) { written.insert(trace) }
+            }
+        }
+        return try outcomes(writes, written: written)
+    }
+
+    private func outcomes(
+        _ writes: [LedgerWriter.Write], written: Set<TraceID>
+    ) throws(PostgresError) -> [LedgerWriter.Outcome] {
+        guard writes.contains(where: { !written.contains($0.trace) }) else { return writes.map { _ in .written } }
+        let missed = writes.filter { !written.contains($0.trace) }
+        let rows = try LedgerReader.rows(database, missed.map { ($0.tenant, $0.trace) })
+        return writes.map { write in
+            if written.contains(write.trace) { return .written }
+            guard let row = rows[write.trace] else { return .fenced }
+            return write.isFulfilled(by: row, owner: owner) ? .written : .standing(row)
+        }
+    }
+}
+
+extension LedgerWriter.Write {
+    var trace: TraceID {
+        switch self {
+        case .pending(let row): row.trace
+        case .settlement(let settlement): settlement.trace
+        }
+    }
+
+    var tenant: TenantID {
+        switch self {
+        case .pending(let row): row.tenant
+        case .settlement(let settlement): settlement.tenant
+        }
+    }
+
+    /// Whether the row that stands is what this write asked for: then an earlier try of it got through.
+    func isFulfilled(by row: StandingRow, owner: String) -> Bool {
+        switch self {
+        case .pending(let wanted):
+            row.status == .pending && row.owner == owner && row.epoch == wanted.epoch && row.rseq == wanted.rseq
+        case .settlement(let wanted):
+            row.status == wanted.status && row.charge == wanted.charge
+        }
+    }
+}

@@ -1,0 +1,170 @@
+package import Core
+import Redis
+
+/// A tenant's image as it is to be installed.
+package struct ImageContents: Sendable {
+    /// The epoch it is made for.
+    package let epoch: Int64
+    /// Credits − charges − pending holds.
+    package let balance: Money
+    /// The limits.
+    package let limits: TenantLimits
+    /// The last credit counted in the balance.
+    package let creditSequence: Int64
+    /// The day and month of the counters.
+    package let period: Period
+    /// Requests of the day so far.
+    package let dailyUsed: Int64
+    /// Requests of the month so far.
+    package let monthlyUsed: Int64
+    /// Pending holds, each as it is stored.
+    package let holds: [(trace: String, hold: String)]
+
+    /// Creates the contents of an image.
+    package init(
+        epoch: Int64, balance: Money, limits: TenantLimits, creditSequence: Int64, period: Period, dailyUsed: Int64,
+        monthlyUsed: Int64, holds: [(trace: String, hold: String)]
+    ) {
+        self.epoch = epoch
+        self.balance = balance
+        self.limits = limits
+        self.creditSequence = creditSequence
+        self.period = period
+        self.dailyUsed = dailyUsed
+        self.monthlyUsed = monthlyUsed
+        self.holds = holds
+    }
+}
+
+extension ImageContents {
+    /// Credit limit, and quota, count and period of the day and of the month.
+    fileprivate var limitFields: [String] {
+        let daily = limits.dailyQuota.map { String($0) } ?? ""
+        let monthly = limits.monthlyQuota.map { String($0) } ?? ""
+        return [
+            String(limits.creditLimit.nanodollars), daily, String(dailyUsed), String(period.day), monthly,
+            String(monthlyUsed), String(period.month),
+        ]
+    }
+}
+
+/// A tenant's image as it stands.
+package struct TenantImage: Sendable, Hashable {
+    /// The incarnation it belongs to.
+    package let incarnation: Int64
+    /// Its epoch.
+    package let epoch: Int64
+    /// The balance with all holds taken.
+    package let balance: Money
+    /// The last credit it counts.
+    package let creditSequence: Int64
+    /// The number of the last hold taken.
+    package let version: Int64
+    /// Requests of the day.
+    package let dailyUsed: Int64
+    /// Requests of the month.
+    package let monthlyUsed: Int64
+    /// The holds.
+    package let holds: [StoredHold]
+
+    /// All holds together.
+    package var held: Money { holds.reduce(.zero) { $0 + $1.amount } }
+}
+
+extension QuotaStore {
+    /// Takes or renews the lease on rebuilding a tenant's image, unless a valid one stands.
+    package func takeLease(
+        tenant: TenantID, token: String, milliseconds: Int, incarnation: Int64
+    ) throws(QuotaError) -> LeaseReply {
+        let keys = QuotaKeys(tenant)
+        let reply = try evaluate(QuotaScripts.lease, [keys.warm, keys.tenant]) { _ in
+            [token, String(milliseconds), String(incarnation)]
+        }
+        switch reply.word {
+        case "WARM": return .warm
+        case "TAKEN": return .taken(epochSeen: try reply.int(1))
+        case "BUSY": return .busy
+        default: throw .unexpectedReply(reply.word)
+        }
+    }
+
+    /// Installs an image rebuilt from the ledger, if the lease is still the caller's.
+    package func install(
+        _ image: ImageContents, tenant: TenantID, token: String, incarnation: Int64
+    ) throws(QuotaError) -> InstallReply {
+        let keys = QuotaKeys(tenant)
+        var arguments = [token, String(incarnation), String(image.epoch), String(image.balance.nanodollars)]
+        arguments += image.limitFields
+        arguments += [String(image.creditSequence), String(image.limits.version), "0"]
+        for (trace, hold) in image.holds {
+            arguments.append(trace)
+            arguments.append(hold)
+        }
+        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { [arguments] _ in
+            arguments
+        }
+        switch reply.word {
+        case "OK": return .installed
+        case "LOST": return .lost
+        case "NEWER": return .newer
+        default: throw .unexpectedReply(reply.word)
+        }
+    }
+
+    /// Drops a tenant's image unless it is as current as the ledger says.
+    package func drop(
+        tenant: TenantID, unlessEpoch epoch: Int64, creditSequence: Int64, limitsVersion: Int64
+    ) throws(QuotaError) {
+        let keys = QuotaKeys(tenant)
+        _ = try evaluate(QuotaScripts.drop, [keys.tenant, keys.holds]) { _ in
+            [String(epoch), String(creditSequence), String(limitsVersion)]
+        }
+    }
+
+    /// A tenant's image and its holds; nil when there is none. Two reads: exact only while nothing changes.
+    package func image(of tenant: TenantID) throws(QuotaError) -> TenantImage? {
+        let keys = QuotaKeys(tenant)
+        let names = ["inc", "epoch", "balance", "cseq", "ver", "daily_used", "monthly_used"]
+        let fields = try command(["HMGET", keys.tenant] + names).elements ?? []
+        let values = fields.map { Int64($0.text ?? "") }
+        guard values.count == names.count, let incarnation = values[0] else { return nil }
+        return TenantImage(
+            incarnation: incarnation, epoch: values[1] ?? 0, balance: Money(nanodollars: values[2] ?? 0),
+            creditSequence: values[3] ?? 0, version: values[4] ?? 0, dailyUsed: values[5] ?? 0,
+            monthlyUsed: values[6] ?? 0, holds: try holds(of: tenant))
+    }
+
+    /// A tenant's holds. Read by HSCAN, so that a large hash does not stop Redis.
+    package func holds(of tenant: TenantID) throws(QuotaError) -> [StoredHold] {
+        let key = QuotaKeys(tenant).holds
+        var found: Set<StoredHold> = []
+        var cursor = "0"
+        repeat {
+            let reply = try command(["HSCAN", key, cursor, "COUNT", "500"]).elements ?? []
+            guard reply.count == 2, let entries = reply[1].elements else { throw .unexpectedReply("HSCAN") }
+            cursor = reply[0].text ?? "0"
+            for index in stride(from: 0, to: entries.count - 1, by: 2) {
+                guard let trace = TraceID(entries[index].text ?? ""),
+                    let hold = StoredHold(trace: trace, stored: entries[index + 1].text ?? "")
+                else { throw .unexpectedReply("a hold of \(tenant)") }
+                found.insert(hold)
+            }
+        } while cursor != "0"
+        return found.sorted { $0.trace < $1.trace }
+    }
+
+    /// The tenants that have holds.
+    package func tenantsWithHolds() throws(QuotaError) -> Set<TenantID> {
+        var found: Set<TenantID> = []
+        var cursor = "0"
+        repeat {
+            let reply = try command(["SCAN", cursor, "MATCH", "gw:quota:holds:*", "COUNT", "1000"]).elements ?? []
+            guard reply.count == 2, let keys = reply[1].elements else { throw .unexpectedReply("SCAN") }
+            cursor = reply[0].text ?? "0"
+            for key in keys {
+                if let tenant = QuotaKeys.tenant(ofHoldsKey: key.text ?? "") { found.insert(tenant) }
+            }
+        } while cursor != "0"
+        return found
+    }
+}

@@ -1,0 +1,157 @@
+package import Core
+
+/// A request for a hold.
+package struct HoldOrder: Sendable {
+    /// Who is billed.
+    package let tenant: TenantID
+    /// Which request.
+    package let trace: TraceID
+    /// With which API key.
+    package let key: APIKeyID?
+    /// The most it can cost.
+    package let amount: Money
+    /// The day and month it counts in.
+    package let period: Period
+
+    /// Creates an order.
+    package init(tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period) {
+        self.tenant = tenant
+        self.trace = trace
+        self.key = key
+        self.amount = amount
+        self.period = period
+    }
+}
+
+/// A hold as the tenant's image has it, and what the image showed when it was taken.
+package struct HeldAmount: Sendable, Hashable {
+    /// The tenant's epoch.
+    package let epoch: Int64
+    /// The hold's number in that epoch.
+    package let rseq: Int64
+    /// The balance before.
+    package let balanceBefore: Money
+    /// The balance with the hold taken.
+    package let balanceAfter: Money
+    /// Requests of the day, this one included.
+    package let dailyUsed: Int64
+    /// Requests of the month, this one included.
+    package let monthlyUsed: Int64
+    /// The day's quota; nil means no limit.
+    package let dailyQuota: Int64?
+    /// The month's quota; nil means no limit.
+    package let monthlyQuota: Int64?
+    /// The version of the limits that admitted it.
+    package let limitsVersion: Int64
+    /// The day and month it counts in.
+    package let period: Period
+}
+
+/// Which limit refused a hold.
+package enum QuotaLimit: String, Sendable {
+    case balance = "INSUFFICIENT_BALANCE"
+    case dailyQuota = "DAILY_QUOTA_EXCEEDED"
+    case monthlyQuota = "MONTHLY_QUOTA_EXCEEDED"
+}
+
+/// A refusal, with what the image showed.
+package struct QuotaRefusal: Sendable, Hashable {
+    /// Which limit.
+    package let limit: QuotaLimit
+    /// The image's epoch.
+    package let epoch: Int64
+    /// The last credit the image knows.
+    package let creditSequence: Int64
+    /// The limits version the image knows.
+    package let limitsVersion: Int64
+    /// The balance.
+    package let balance: Money
+    /// The limit: a count of requests, or nano-dollars of credit.
+    package let limitValue: Int64
+    /// What was used of it, or asked for.
+    package let used: Int64
+}
+
+/// What came of asking for a hold.
+package enum DeductReply: Sendable {
+    /// It is held; also when the same order had been carried out before.
+    case held(HeldAmount)
+    /// There is no valid image of the tenant.
+    case missing
+    /// The command reached Redis after its caller had given up; nothing was done.
+    case late
+    /// The trace holds something else.
+    case conflict
+    /// A limit refused it; nothing was taken.
+    case refused(QuotaRefusal)
+}
+
+/// What came of settling a hold in the image.
+package enum SettleReply: Sendable, Equatable {
+    /// Given back what was not charged.
+    case settled(balance: Money)
+    /// No such hold: settled before, or never taken.
+    case gone(balance: Money)
+    /// There is no valid image; its rebuild will read the settled row.
+    case missing
+}
+
+/// What came of asking for the lease on rebuilding an image.
+package enum LeaseReply: Sendable, Equatable {
+    /// A valid image stands.
+    case warm
+    /// The lease is the caller's; the epoch is the one of the old image, 0 without one.
+    case taken(epochSeen: Int64)
+    /// Another rebuilds.
+    case busy
+}
+
+/// What came of installing an image.
+package enum InstallReply: Sendable, Equatable {
+    case installed
+    /// The lease went to another.
+    case lost
+    /// An image of this or a later epoch stands.
+    case newer
+}
+
+/// What came of adding a credit to the image.
+package enum CreditReply: Sendable, Equatable {
+    case applied(balance: Money)
+    /// Applied before.
+    case done(balance: Money)
+    /// The image lacks earlier credits; it knows those up to this number.
+    case gap(known: Int64)
+    /// There is no valid image.
+    case missing
+}
+
+/// A hold as stored in Redis.
+package struct StoredHold: Sendable, Hashable {
+    /// Which request.
+    package let trace: TraceID
+    /// The amount.
+    package let amount: Money
+    /// The epoch it was taken in.
+    package let epoch: Int64
+    /// Its number in that epoch.
+    package let rseq: Int64
+    /// The API key; empty for none.
+    package let key: String
+    /// The day and month it counts in.
+    package let period: Period
+
+    /// Reads `amount|epoch|rseq|key|day|month|minute|tpm`; nil when it is not of that form.
+    package init?(trace: TraceID, stored: String) {
+        let parts = stored.split(separator: "|", omittingEmptySubsequences: false)
+        guard parts.count >= 6, let amount = Int64(parts[0]), let epoch = Int64(parts[1]),
+            let rseq = Int64(parts[2]), let day = Int32(parts[4])
+        else { return nil }
+        self.trace = trace
+        self.amount = Money(nanodollars: amount)
+        self.epoch = epoch
+        self.rseq = rseq
+        key = String(parts[3])
+        period = Period(day: day)
+    }
+}

@@ -1,0 +1,95 @@
+import Synchronization
+import Threads
+
+/// Runs scripts and commands in one Redis for any number of threads, which share a few connections.
+///
+/// What several threads ask for at the same time goes out in one write. Every call is bounded: it is sent within the command
+/// timeout or not at all, and answered within another; connecting adds the connect timeout. While the server cannot be
+/// reached calls fail at once, but for one that tries to connect every tenth of a second.
+package final class RedisClient: Sendable {
+    private let lanes: [(health: LaneHealth, queue: BatchLane<RedisRequest, RedisOutcome>)]
+    private let next = Atomic<UInt>(0)
+    private let commandTimeoutMilliseconds: Int
+
+    /// Creates a client; nothing is connected yet.
+    package init(_ configuration: RedisConfiguration) {
+        precondition(configuration.lanes > 0)
+        commandTimeoutMilliseconds = configuration.commandTimeoutMilliseconds
+        lanes = (0..<configuration.lanes).map { _ in
+            let health = LaneHealth()
+            let lane = RedisLane(configuration, health)
+            let queue = BatchLane(itemsMax: configuration.batchMax, waitingMax: configuration.waitingMax) {
+                requests in lane.run(requests)
+            }
+            return (health, queue)
+        }
+    }
+
+    /// Runs a script.
+    ///
+    /// - Parameters:
+    ///   - script: The script; Redis is sent its text only when it does not know it.
+    ///   - keys: What KEYS contains.
+    ///   - arguments: Builds ARGV for the connection that will carry the call. It runs on another thread, maybe twice, and must
+    ///     not wait for anything; it throws when it cannot, usually `unknownIdentity`, and nothing is sent then.
+    /// - Returns: What the script returned; an error it returned is thrown.
+    package func evaluate(
+        _ script: RedisScript, keys: [String],
+        arguments: @escaping @Sendable (ConnectionFacts) throws(RedisError) -> [String]
+    ) throws(RedisError) -> RedisReply {
+        try single(.script(script, keys: keys, arguments: arguments))
+    }
+
+    /// Runs a script whose arguments do not depend on the connection.
+    package func evaluate(
+        _ script: RedisScript, keys: [String], arguments: [String] = []
+    ) throws(RedisError) -> RedisReply {
+        try single(.script(script, keys: keys) { (_) throws(RedisError) in arguments })
+    }
+
+    /// Runs one command.
+    package func command(_ words: [String]) throws(RedisError) -> RedisReply {
+        try single(.command(words))
+    }
+
+    /// Runs commands together and returns their replies in order; one that is refused has an error among them.
+    ///
+    /// All of them share the command timeout, so a long list belongs into several calls, of a thousand commands or so.
+    package func pipeline(_ commands: [[String]]) throws(RedisError) -> [RedisReply] {
+        guard !commands.isEmpty else { return [] }
+        guard case .replies(let replies) = try submit(.pipeline(commands)) else {
+            preconditionFailure("a pipeline has replies")
+        }
+        return replies
+    }
+
+    /// The facts of a connection that works.
+    package func facts() throws(RedisError) -> ConnectionFacts {
+        switch try submit(.facts) {
+        case .facts(let facts): return facts
+        case .reply(.error(let message)): throw .server(message)
+        case .reply, .replies, .failure: preconditionFailure("facts are asked with PING")
+        }
+    }
+
+    private func single(_ work: RedisRequest.Work) throws(RedisError) -> RedisReply {
+        guard case .reply(let reply) = try submit(work) else {
+            preconditionFailure("a command has one reply")
+        }
+        if case .error(let message) = reply { throw .server(message) }
+        return reply
+    }
+
+    private func submit(_ work: RedisRequest.Work) throws(RedisError) -> RedisOutcome {
+        let lane = lanes[Int(next.add(1, ordering: .relaxed).newValue % UInt(lanes.count))]
+        let request = RedisRequest(
+            work: work, sendDeadline: .after(milliseconds: commandTimeoutMilliseconds))
+        try lane.health.admit()
+        guard let outcome = lane.queue.submit(request) else {
+            lane.health.reportUntried()
+            throw .overloaded
+        }
+        if case .failure(let error) = outcome { throw error }
+        return outcome
+    }
+}

@@ -1,0 +1,2 @@
+-- The versions applied so far.
+SELECT version FROM schema_migrations ORDER BY version

@@ -1,0 +1,60 @@
+package import Core
+package import Quota
+
+/// What a request asks of the settlement: the hold, and what the ledger's row says of the request.
+package struct ReserveOrder: Sendable {
+    /// Who is billed.
+    package let tenant: TenantID
+    /// Which request.
+    package let trace: TraceID
+    /// With which API key.
+    package let key: APIKeyID?
+    /// The most it can cost.
+    package let amount: Money
+    /// The day and month it counts in, in the tenant's time zone.
+    package let period: Period
+    /// How long the request may take at most.
+    package let deadlineMilliseconds: Int64
+    /// What is asked for, `chat` for instance.
+    package let capability: String
+    /// The model as the client named it.
+    package let model: String
+    /// Whether the answer is a stream.
+    package let isStream: Bool
+
+    /// Creates an order.
+    package init(
+        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period,
+        deadlineMilliseconds: Int64, capability: String, model: String, isStream: Bool
+    ) {
+        self.tenant = tenant
+        self.trace = trace
+        self.key = key
+        self.amount = amount
+        self.period = period
+        self.deadlineMilliseconds = deadlineMilliseconds
+        self.capability = capability
+        self.model = model
+        self.isStream = isStream
+    }
+}
+
+/// Money that is taken and durable: it must be settled or voided, exactly once.
+package struct Hold: Sendable {
+    /// Who is billed.
+    package let tenant: TenantID
+    /// Which request.
+    package let trace: TraceID
+    /// The amount.
+    package let amount: Money
+    /// How the tenant's image stood.
+    package let held: HeldAmount
+}
+
+/// How a charge ended.
+package struct Settled: Sendable {
+    /// What was charged: what the ledger's row says.
+    package let charge: Money
+    /// The tenant's balance afterwards; nil when the image could not be told yet.
+    package let balance: Money?
+}

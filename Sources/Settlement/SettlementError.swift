@@ -1,0 +1,22 @@
+package import Quota
+
+/// Why money could not be taken, or a charge not be made durable.
+package enum SettlementError: Error, Sendable {
+    /// A limit refuses it.
+    case refused(QuotaRefusal)
+    /// Redis or PostgreSQL cannot say now; nothing may be served without them.
+    case unavailable(String)
+    /// The trace already stands for something else.
+    case conflict
+    /// The ledger knows no such tenant.
+    case unknownTenant
+    /// The charge is not durable yet; it stays queued and the row stays pending.
+    case notDurable(String)
+}
+
+/// Runs an effect; its failure means that money cannot be decided about now.
+func orUnavailable<Value, Failure: Error>(
+    _ effect: () throws(Failure) -> Value
+) throws(SettlementError) -> Value {
+    do throws(Failure) { return try effect() } catch { throw .unavailable("\(Failure.self): \(error)") }
+}

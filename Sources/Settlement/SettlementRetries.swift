@@ -1,0 +1,178 @@
+package import Core
+package import Ledger
+import Postgres
+package import Quota
+import Synchronization
+package import Threads
+
+/// Ends what could not be ended in time: the client has gone, the money has not.
+///
+/// One thread tries again with growing pauses. The queue is bounded: beyond it the row stays pending, and the sweeper ends it when this
+/// process is gone. Draining waits for the queue.
+package final class SettlementRetries: Sendable {
+    /// A hold in an image that its row in the ledger has ended.
+    package struct ImageSettlement: Sendable {
+        package let tenant: TenantID
+        package let trace: TraceID
+        package let epoch: Int64
+        package let rseq: Int64
+        package let charge: Money
+        package let isVoided: Bool
+
+        /// Creates what is left to do.
+        package init(
+            tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
+        ) {
+            self.tenant = tenant
+            self.trace = trace
+            self.epoch = epoch
+            self.rseq = rseq
+            self.charge = charge
+            self.isVoided = isVoided
+        }
+    }
+
+    private enum Task: Sendable {
+        case ledger(Hold, RowSettlement)
+        case image(ImageSettlement)
+    }
+
+    private struct State {
+        var tasks: [Task] = []
+        var isRunning = false
+        var failedAt: Deadline?
+        var isStopped = false
+    }
+
+    private let quota: QuotaStore
+    private let ledger: LedgerStore
+    private let writer: LedgerWriter
+    private let tasksMax: Int
+    private let state = Mutex(State())
+    private let work = Signal()
+
+    /// Creates the queue.
+    ///
+    /// - Parameter tasksMax: The most settlements it keeps.
+    package init(quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, tasksMax: Int = 100_000) {
+        self.quota = quota
+        self.ledger = ledger
+        self.writer = writer
+        self.tasksMax = tasksMax
+    }
+
+    /// How many settlements wait.
+    package var count: Int { state.withLock { $0.tasks.count } }
+
+    /// Whether the last commit failed less than a second ago: then nothing new is reserved.
+    package var isLedgerFailing: Bool {
+        state.withLock { state in
+            guard let failedAt = state.failedAt else { return false }
+            return failedAt.advanced(milliseconds: 1_000) > .now
+        }
+    }
+
+    /// Notes whether the ledger takes writes.
+    package func noteLedger(_ outcome: LedgerWriter.Outcome) {
+        switch outcome {
+        case .failed, .unknown: state.withLock { $0.failedAt = .now }
+        case .written, .standing, .fenced:
+            // Only a failure is written down, so the ordinary path takes the lock and nothing else.
+            state.withLock { if $0.failedAt != nil { $0.failedAt = nil } }
+        }
+    }
+
+    /// Queues the end of a row.
+    package func enqueue(_ hold: Hold, _ settlement: RowSettlement) {
+        append(.ledger(hold, settlement))
+    }
+
+    /// Queues the settlement of an image.
+    package func enqueueImage(_ settlement: ImageSettlement) {
+        append(.image(settlement))
+    }
+
+    private func append(_ task: Task) {
+        state.withLock { state in
+            if state.tasks.count < tasksMax { state.tasks.append(task) }
+        }
+        work.wake()
+    }
+
+    /// Starts the thread that works the queue off.
+    package func start() throws(WorkerThread.CreationError) {
+        _ = try WorkerThread(name: "settle-retry", isDetached: true) { self.run() }
+    }
+
+    /// Waits until the queue is empty or the deadline passes; true when it is empty.
+    package func drain(until deadline: Deadline) -> Bool {
+        let pause = Signal()
+        while count > 0, !deadline.isPast { _ = pause.wait(until: .after(milliseconds: 20)) }
+        return count == 0
+    }
+
+    private func run() {
+        var pauseMilliseconds = 100
+        while true {
+            work.wait()
+            while let task = state.withLock({ $0.tasks.first }) {
+                if isDone(task) {
+                    state.withLock { _ = $0.tasks.removeFirst() }
+                    pauseMilliseconds = 100
+                } else {
+                    // The first may be stuck for a reason of its own: let the others pass.
+                    state.withLock { $0.tasks.append($0.tasks.removeFirst()) }
+                    _ = work.wait(until: .after(milliseconds: pauseMilliseconds))
+                    pauseMilliseconds = min(pauseMilliseconds * 2, 5_000)
+                }
+            }
+        }
+    }
+
+    private func isDone(_ task: Task) -> Bool {
+        switch task {
+        case .image(let settlement): return isSettled(settlement)
+        case .ledger(let hold, let settlement):
+            let outcome = writer.write(.settlement(settlement))
+            noteLedger(outcome)
+            let ended: (charge: Money, status: TransactionStatus)
+            switch outcome {
+            case .written: ended = (settlement.charge, settlement.status)
+            case .standing(let row): ended = (row.charge, row.status)
+            case .fenced: return true
+            case .failed, .unknown: return false
+            }
+            guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
+            let image = ImageSettlement(
+                tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
+                charge: ended.charge, isVoided: ended.status == .voided)
+            if !isSettled(image) { append(.image(image)) }
+            return true
+        }
+    }
+
+    /// A client that was told of a failure pays nothing: a charge that got through all the same is given back as a credit.
+    private func isRefunded(
+        _ hold: Hold, wanted: TransactionStatus, ended: (charge: Money, status: TransactionStatus)
+    ) -> Bool {
+        guard wanted == .voided, ended.status == .committed, ended.charge > .zero else { return true }
+        do throws(PostgresError) {
+            _ = try ledger.addCredit(
+                ended.charge, to: hold.tenant, kind: "refund", externalID: "refund:\(hold.trace)")
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func isSettled(_ settlement: ImageSettlement) -> Bool {
+        do throws(QuotaError) {
+            _ = try quota.settle(
+                tenant: settlement.tenant, trace: settlement.trace, epoch: settlement.epoch, rseq: settlement.rseq,
+                charge: settlement.charge, isVoided: settlement.isVoided)
+            return true
+        } catch {
+            return false
+        }
+    }
+}

@@ -1,0 +1,107 @@
+package import Core
+package import Postgres
+import Synchronization
+import Threads
+
+/// Why a caller is not let in.
+package enum TenancyError: Error, Sendable {
+    /// No such key, or not the one it pretends to be.
+    case invalidKey
+    /// The key was revoked.
+    case revokedKey
+    /// The key's time is over.
+    case expiredKey
+    /// The tenant is suspended.
+    case suspendedTenant
+    /// It cannot be found out now.
+    case unavailable(String)
+}
+
+/// Finds the caller behind an API key. Keys once read are kept, until a change is announced or a minute has passed.
+package final class KeyDirectory: Sendable {
+    private struct Entry: Sendable {
+        let hash: [UInt8]
+        let caller: Caller
+        let readAt: Deadline
+    }
+
+    private let database: PostgresPool
+    private let pepper: Pepper
+    private let entriesMax: Int
+    private let keepSeconds: Int
+    private let entries = Mutex<[String: Entry]>([:])
+
+    /// Creates an empty directory.
+    ///
+    /// - Parameters:
+    ///   - keepSeconds: How long a key is believed without a word from the database.
+    ///   - entriesMax: The most keys kept.
+    package init(database: PostgresPool, pepper: Pepper, keepSeconds: Int = 60, entriesMax: Int = 100_000) {
+        self.database = database
+        self.pepper = pepper
+        self.keepSeconds = keepSeconds
+        self.entriesMax = entriesMax
+    }
+
+    /// Forgets all keys: something about them or their tenants has changed.
+    package func forget() {
+        entries.withLock { $0.removeAll(keepingCapacity: true) }
+    }
+
+    /// The caller that the text of an API key belongs to.
+    ///
+    /// - Parameter unixSeconds: The present time, for keys that expire.
+    package func caller(for text: String, unixSeconds: Int64) throws(TenancyError) -> Caller {
+        guard let secret = SecretText(text, kind: .apiKey) else { throw .invalidKey }
+        guard let entry = try entry(secret.id), secret.matches(entry.hash, pepper) else { throw .invalidKey }
+        let key = entry.caller.key
+        guard !key.isRevoked else { throw .revokedKey }
+        if let expires = key.expiresAtUnixSeconds, expires <= unixSeconds { throw .expiredKey }
+        guard !entry.caller.tenant.isSuspended else { throw .suspendedTenant }
+        return entry.caller
+    }
+
+    private func entry(_ id: String) throws(TenancyError) -> Entry? {
+        let known = entries.withLock { $0[id] }
+        if let known, known.readAt.advanced(milliseconds: keepSeconds * 1_000) > .now { return known }
+        do throws(PostgresError) {
+            guard let read = try read(id) else { return nil }
+            entries.withLock { entries in
+                if entries.count >= entriesMax { entries.removeAll(keepingCapacity: true) }
+                entries[id] = read
+            }
+            return read
+        } catch {
+            throw .unavailable("\(error)")
+        }
+    }
+
+    private func read(_ id: String) throws(PostgresError) -> Entry? {
+        let rows = try database.query(TenancyStatements.readKey, [.text(id)])
+        guard rows.count == 1, let tenant = TenantID(rows.text(0, 0)), let key = APIKeyID(id) else { return nil }
+        let limits = TenantLimits(
+            version: rows.int(0, 8), creditLimit: Money(nanodollars: rows.int(0, 9)),
+            dailyQuota: rows.optionalInt(0, 10), monthlyQuota: rows.optionalInt(0, 11))
+        let models = rows.optionalText(0, 3).map { $0.split(separator: "\n").map { String($0) } }
+        return Entry(
+            hash: rows.bytes(0, 1),
+            caller: Caller(
+                tenant: Tenant(
+                    id: tenant, isSuspended: rows.bool(0, 6), timeZone: rows.text(0, 7), limits: limits),
+                key: APIKey(
+                    id: key, label: rows.text(0, 2), expiresAtUnixSeconds: rows.optionalInt(0, 4),
+                    isRevoked: rows.bool(0, 5), allowedModels: models.map { Set($0) })),
+            readAt: .now)
+    }
+
+    /// Whether the text is an admin token that is good.
+    package func isAdminToken(_ text: String) throws(TenancyError) -> Bool {
+        guard let secret = SecretText(text, kind: .adminToken) else { return false }
+        do throws(PostgresError) {
+            let rows = try database.query(TenancyStatements.readAdminToken, [.text(secret.id)])
+            return rows.count == 1 && secret.matches(rows.bytes(0, 0), pepper)
+        } catch {
+            throw .unavailable("\(error)")
+        }
+    }
+}

@@ -1,0 +1,4 @@
+-- One tenant.
+SELECT id, status = 'suspended', time_zone, limits_version, credit_limit, daily_quota, monthly_quota,
+       to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  FROM tenants WHERE id = $1

@@ -1,0 +1,75 @@
+package import Core
+package import Postgres
+
+/// Creates and lists tenants and their secrets; what operators do.
+package struct TenantRegister: Sendable {
+    private let database: PostgresPool
+
+    /// Creates the register of a database.
+    package init(database: PostgresPool) {
+        self.database = database
+    }
+
+    /// Creates a tenant; false when the name is taken.
+    package func create(
+        _ id: TenantID, timeZone: String, creditLimit: Money, dailyQuota: Int64?, monthlyQuota: Int64?
+    ) throws(PostgresError) -> Bool {
+        let rows = try database.query(
+            TenancyStatements.insertTenant,
+            [
+                .text(id.description), .text(timeZone), .int(creditLimit.nanodollars), .int(orNull: dailyQuota),
+                .int(orNull: monthlyQuota),
+            ])
+        return rows.count == 1
+    }
+
+    /// A tenant and when it was created; nil when there is none of that name.
+    package func tenant(_ id: TenantID) throws(PostgresError) -> (tenant: Tenant, createdAt: String)? {
+        let rows = try database.query(TenancyStatements.readTenant, [.text(id.description)])
+        return rows.count == 1 ? TenantRegister.tenant(rows, 0) : nil
+    }
+
+    /// Tenants by name, after a name, a page of them.
+    package func tenants(
+        after name: String, countMax: Int
+    ) throws(PostgresError) -> [(tenant: Tenant, createdAt: String)] {
+        let rows = try database.query(TenancyStatements.listTenants, [.text(name), .int(Int64(countMax))])
+        return (0..<rows.count).compactMap { TenantRegister.tenant(rows, $0) }
+    }
+
+    private static func tenant(_ rows: borrowing Rows, _ row: Int) -> (tenant: Tenant, createdAt: String)? {
+        guard let id = TenantID(rows.text(row, 0)) else { return nil }
+        let limits = TenantLimits(
+            version: rows.int(row, 3), creditLimit: Money(nanodollars: rows.int(row, 4)),
+            dailyQuota: rows.optionalInt(row, 5), monthlyQuota: rows.optionalInt(row, 6))
+        let tenant = Tenant(id: id, isSuspended: rows.bool(row, 1), timeZone: rows.text(row, 2), limits: limits)
+        return (tenant, rows.text(row, 7))
+    }
+
+    /// Creates an API key; its text exists only in the answer. Nil when there is no such tenant.
+    package func createKey(
+        for tenant: TenantID, label: String, allowedModels: [String]?, pepper: Pepper
+    ) throws(PostgresError) -> SecretText? {
+        let secret = SecretText.make(.apiKey)
+        let rows = try database.query(
+            TenancyStatements.insertKey,
+            [
+                .text(secret.id), .text(tenant.description), .text(label), .bytes(secret.hash(pepper)),
+                allowedModels.map { .textArray($0) } ?? .null,
+            ])
+        return rows.count == 1 ? secret : nil
+    }
+
+    /// Revokes an API key; false when there is none of that id.
+    package func revokeKey(_ id: String) throws(PostgresError) -> Bool {
+        try database.query(TenancyStatements.revokeKey, [.text(id)]).count == 1
+    }
+
+    /// Creates an admin token; its text exists only in the answer.
+    package func createAdminToken(label: String, pepper: Pepper) throws(PostgresError) -> SecretText {
+        let secret = SecretText.make(.adminToken)
+        _ = try database.query(
+            TenancyStatements.insertAdminToken, [.text(secret.id), .text(label), .bytes(secret.hash(pepper))])
+        return secret
+    }
+}

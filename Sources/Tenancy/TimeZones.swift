@@ -1,0 +1,51 @@
+package import Core
+import Foundation
+import Synchronization
+
+/// The day and month of a moment in a tenant's time zone. Offsets are remembered until they change.
+package final class TimeZones: Sendable {
+    private struct Offset: Sendable {
+        let seconds: Int64
+        let validUntilUnixSeconds: Int64
+    }
+
+    private let offsets = Mutex<[String: Offset]>([:])
+
+    /// Creates an empty memory.
+    package init() {}
+
+    /// Whether the name is one of the IANA time zones this machine knows.
+    package static func isKnown(_ name: String) -> Bool {
+        TimeZone(identifier: name) != nil
+    }
+
+    /// The period of a moment. A zone that this machine does not know counts as UTC.
+    package func period(in zone: String, unixSeconds: Int64) -> Period {
+        guard zone != "UTC" else { return Period(unixSeconds: unixSeconds, offsetSeconds: 0) }
+        if let known = offsets.withLock({ $0[zone] }), unixSeconds < known.validUntilUnixSeconds {
+            return Period(unixSeconds: unixSeconds, offsetSeconds: known.seconds)
+        }
+        guard let timeZone = TimeZone(identifier: zone) else {
+            return Period(unixSeconds: unixSeconds, offsetSeconds: 0)
+        }
+        let now = Date(timeIntervalSince1970: TimeInterval(unixSeconds))
+        let change = timeZone.nextDaylightSavingTimeTransition(after: now).map { Int64($0.timeIntervalSince1970) }
+        let offset = Offset(
+            seconds: Int64(timeZone.secondsFromGMT(for: now)),
+            validUntilUnixSeconds: min(change ?? .max, unixSeconds + 86_400))
+        offsets.withLock { $0[zone] = offset }
+        return Period(unixSeconds: unixSeconds, offsetSeconds: offset.seconds)
+    }
+
+    /// Seconds until the day and until the month of a moment end.
+    package func secondsLeft(in zone: String, unixSeconds: Int64) -> (day: Int, month: Int) {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = TimeZone(identifier: zone) ?? .gmt
+        let now = Date(timeIntervalSince1970: TimeInterval(unixSeconds))
+        func left(_ component: Calendar.Component) -> Int {
+            let end = calendar.dateInterval(of: component, for: now)?.end ?? now
+            return max(1, Int(end.timeIntervalSince(now).rounded(.up)))
+        }
+        return (left(.day), left(.month))
+    }
+}

@@ -1,0 +1,122 @@
+import FastCGI
+import Glibc
+import Synchronization
+import Testing
+import Threads
+
+@Suite(.enabled(if: access("/usr/sbin/nginx", X_OK) == 0)) struct NginxTests {
+    @Test func `sixty-four clients behind nginx are all served over kept connections`() throws {
+        var limits = ResponderLimits.small
+        limits.workersMin = 8
+        limits.workersMax = 32
+        let responder = try TestResponder(limits: limits, socketMode: 0o666) { exchange in
+            guard let body = try? exchange.readBody(bytesMax: 1_000_000) else { return }
+            answer(exchange, "200 OK", "")
+            exchange.write(body)
+        }
+        let nginx = try Nginx(responder: responder.path)
+        let failures = Note<String>()
+        let socket = nginx.socket
+        let threads = try (0..<64).map { client in
+            try WorkerThread(name: "client") {
+                for index in 0..<25 {
+                    let body = "client \(client) request \(index) " + String(repeating: "x", count: client * 300)
+                    let answer = post(body, to: socket)
+                    if answer?.hasPrefix("HTTP/1.1 200") != true || answer?.contains(body) != true {
+                        failures.add(answer ?? "no answer")
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(failures.all == [])
+        let statistics = responder.pool.statistics
+        #expect(statistics.served == 1_600)
+        #expect(statistics.accepted < 200)
+        nginx.stop()
+    }
+
+    @Test func `a client that leaves nginx is seen by the responder`() throws {
+        let arrived = Gate()
+        arrived.open()
+        let note = Note<Bool>()
+        let responder = try TestResponder(socketMode: 0o666) { exchange in
+            _ = try? exchange.readBody(bytesMax: 1_000)  // The client is this test.
+            arrived.pass()
+            var state = pollfd(fd: exchange.watchDescriptor, events: Int16(POLLIN), revents: 0)
+            note.add(poll(&state, 1, 10_000) == 1 && exchange.isClientGone())
+        }
+        let nginx = try Nginx(responder: responder.path)
+        let descriptor = try #require(connectUnix(nginx.socket, timeoutSeconds: 10))
+        #expect(sendAll(descriptor, Array("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}".utf8)))
+        #expect(eventually { arrived.arrived == 1 })
+        let start = Deadline.now
+        close(descriptor)
+        #expect(note.first() == true)
+        #expect(start.elapsedNanoseconds < 1_000_000_000)
+        nginx.stop()
+    }
+}
+
+/// Sends one request on a connection of its own and returns the whole answer.
+private func post(_ body: String, to socket: String) -> String? {
+    guard let descriptor = connectUnix(socket, timeoutSeconds: 20) else { return nil }
+    defer { close(descriptor) }
+    let head = "POST /v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+    guard sendAll(descriptor, Array((head + body).utf8)) else { return nil }
+    var answer: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16_384)
+    while true {
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else { return count == 0 ? String(decoding: answer, as: UTF8.self) : nil }
+        answer += buffer[..<count]
+    }
+}
+
+/// A private nginx in a temporary folder, on unix sockets only.
+private final class Nginx {
+    let folder: String
+    let socket: String
+    private var process: pid_t = 0
+
+    init(responder: String) throws {
+        folder = try temporaryFolder()
+        socket = folder + "/http"
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        let temporary = kinds.map { "\($0)_temp_path \(folder)/tmp;" }.joined(separator: " ")
+        let configuration = """
+            daemon off; master_process off; pid \(folder)/pid; error_log \(folder)/error.log warn;
+            events { worker_connections 1024; }
+            http {
+                access_log off; \(temporary) client_body_buffer_size 64k;
+                upstream responder { server unix:\(responder); keepalive 64; }
+                server {
+                    listen unix:\(socket) backlog=1024;
+                    location / {
+                        fastcgi_param REQUEST_METHOD $request_method;
+                        fastcgi_param CONTENT_LENGTH $content_length;
+                        fastcgi_pass responder; fastcgi_keep_conn on; fastcgi_buffering off;
+                    }
+                }
+            }
+            """
+        let file = open(folder + "/nginx.conf", O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+        _ = configuration.withCString { write(file, $0, strlen($0)) }
+        close(file)
+        let arguments = ["nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"]
+        var pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        let code = posix_spawn(&process, "/usr/sbin/nginx", nil, nil, &pointers, nil)
+        guard code == 0 else { throw TestFailure.cannotSpawn(code) }
+        let path = socket
+        _ = eventually { connectUnix(path, timeoutSeconds: 1).map { close($0) } == 0 }
+    }
+
+    func stop() {
+        kill(process, SIGQUIT)
+        waitpid(process, nil, 0)
+        for name in ["http", "pid", "error.log", "nginx.conf"] { unlink(folder + "/" + name) }
+        rmdir(folder + "/tmp")
+        rmdir(folder)
+    }
+}

@@ -1,0 +1,153 @@
+import Glibc
+import PrivateServers
+import Testing
+import Threads
+
+@testable import Installation
+
+/// A real nginx with the real configuration, and nobody behind it.
+private final class Gate {
+    let port: UInt16
+    let adminPort: UInt16
+    let directory: TemporaryDirectory
+    let layout: InstallationLayout
+    let configurationPath: String
+
+    init(name: String = "gate") throws {
+        directory = try TemporaryDirectory()
+        layout = try InstallationLayout(directory: directory.path + "/" + name)
+        try layout.makeDirectories()
+        port = try freePort()
+        adminPort = try freePort()
+        let configuration = NginxConfiguration(
+            layout: layout, templateDirectory: NginxConfigurationTests.templates,
+            socketPath: layout.socketPath(run: getpid()), port: port, adminPort: adminPort, filesMax: 1_024)
+        configurationPath = try configuration.write(into: layout.nginxDirectory)
+        try SystemCalls.makeDirectory(layout.runtimeDirectory + "/nginx", mode: 0o755)
+    }
+
+    deinit {
+        SystemCalls.removeTree(layout.runtimeDirectory)
+    }
+
+    func start() throws -> PrivateNginx {
+        try PrivateNginx(directory: layout.nginxDirectory, configurationPath: configurationPath, port: port)
+    }
+}
+
+@Suite struct NginxConfigurationTests {
+    static let templates = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined() + "/nginx"
+
+    @Test func `a filled-in configuration has no placeholder left`() throws {
+        let gate = try Gate()
+        for name in ["main.conf", "tollgate.conf", "errors.conf", "fastcgi_params"] {
+            let text = try #require(SystemCalls.read("\(gate.layout.nginxDirectory)/\(name)"))
+            #expect(!text.contains(/@[A-Z_]+@/))
+        }
+    }
+
+    @Test func `a placeholder without a value is an error`() throws {
+        #expect(try NginxConfiguration.filled("a @X@ b@c.d @X@", values: ["X": "1"]) == "a 1 b@c.d 1")
+        #expect(throws: InstallationError.self) { try NginxConfiguration.filled("@Y@", values: ["X": "1"]) }
+    }
+
+    @Test func `nginx accepts the configuration, in a directory with a space and a quote too`() throws {
+        let gate = try Gate(name: "it's here")
+        try gate.start().stop()
+    }
+
+    @Test func `what nginx answers itself is JSON in the shape of the API`() throws {
+        let gate = try Gate()
+        let server = try gate.start()
+        defer { server.stop() }
+        let cases: [(request: String, status: String, code: String)] = [
+            ("GET /nope HTTP/1.1\r\nHost: x", "404", "not_found"),
+            ("GET /v1 HTTP/1.1\r\nHost: x", "404", "not_found"),
+            ("GET //v1/models HTTP/1.1\r\nHost: x", "404", "not_found"),
+            ("GET /v1/%00 HTTP/1.1\r\nHost: x", "400", "bad_request"),
+            ("GET /%2e%2e/v1/models HTTP/1.1\r\nHost: x", "400", "bad_request"),
+            ("nonsense", "400", "bad_request"),
+            ("GET /v1/models HTTP/1.1", "400", "bad_request"),
+            ("GET /v1/models HTTP/1.1\r\nHost: a/b?c#", "400", "bad_request"),
+            (
+                "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b", "400",
+                "bad_request"
+            ),
+            ("GET /v1/models HTTP/3.7\r\nHost: x", "505", "http_version_not_supported"),
+            ("TRACE /v1/models HTTP/1.1\r\nHost: x", "405", "method_not_allowed"),
+            ("POST /v1/c HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000", "413", "body_too_large"),
+            (
+                "POST /v1/c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked", "400",
+                "bad_request"
+            ),
+            ("GET /v1/\(String(repeating: "a", count: 9_000)) HTTP/1.1\r\nHost: x", "414", "uri_too_long"),
+            (
+                "GET /v1/m HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "a", count: 10_000))", "400",
+                "header_too_large"
+            ),
+            ("GET /v1/models HTTP/1.1\r\nHost: x", "502", "gateway_unavailable"),
+        ]
+        for (request, status, code) in cases {
+            let answer = Self.exchange(request + "\r\nConnection: close\r\n\r\n", port: gate.port)
+            let line = request.prefix(60)
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(line)")
+            #expect(answer.contains("Content-Type: application/json"), "\(line)")
+            #expect(answer.contains("\"param\":null,\"code\":\"\(code)\"}}\n"), "\(line)")
+            #expect(!answer.contains("nginx/"), "\(line)")
+        }
+    }
+
+    @Test(arguments: [
+        "/admin/v1/tenants", "/metrics", "/v1/../admin/v1/tenants", "/v1/%2e%2e/admin/v1/tenants",
+    ])
+    func `nothing of the admin server is found on the public one`(path: String) throws {
+        let gate = try Gate()
+        let server = try gate.start()
+        defer { server.stop() }
+        let request = "GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        #expect(Self.exchange(request, port: gate.port).hasPrefix("HTTP/1.1 404 "))
+        // The admin server would pass it on, and has nobody to pass it to.
+        guard !path.contains("..") && !path.contains("%") else { return }
+        #expect(Self.exchange(request, port: gate.adminPort).hasPrefix("HTTP/1.1 502 "))
+    }
+
+    @Test func `requests that nginx refuses are logged without their query string`() throws {
+        let gate = try Gate()
+        let server = try gate.start()
+        let request = "GET /nope?key=tg_secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        _ = Self.exchange(request, port: gate.port)
+        server.stop()
+        let log = try #require(SystemCalls.read(gate.layout.nginxDirectory + "/nginx-refused.log"))
+        #expect(log.contains("\"status\":404,\"method\":\"GET\",\"path\":\"/nope\""))
+        #expect(!log.contains("tg_secret"))
+    }
+
+    /// Sends bytes and returns all that comes back.
+    private static func exchange(_ request: String, port: UInt16) -> String {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var timeout = timeval(tv_sec: 2, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        let bytes = Array(request.utf8)
+        guard isConnected, send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            return ""
+        }
+        var answer: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            guard count > 0 else { break }
+            answer += chunk.prefix(count)
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+}
