@@ -97,5 +97,15 @@ let package = Package(
         module("ProviderSimulator", ["CLinux", "Threads"]),
         // Owns: a private installation under one directory: its files, ports and processes.
         module("Installation", ["PrivateServers", "Threads"]),
+
+        // Owns: the responder's process: signals, sockets, start and stop.
+        program("tollgated", ["FastCGI", "Gateway", "Observability", "Threads", logging]),
+        // Owns: the command line.
+        program(
+            "tollgate",
+            [
+                "Catalog", "Core", "FastCGI", "Gateway", "Installation", "JSON", "Jobs", "Ledger", "Postgres",
+                "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", arguments,
+            ]),
     ]
 )

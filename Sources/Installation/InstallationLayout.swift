@@ -46,7 +46,9 @@ package struct InstallationLayout: Sendable {
     /// nginx: the filled-in configuration and its logs.
     package var nginxDirectory: String { directory + "/nginx" }
 
-    /// The FastCGI socket of tollgated. Its name is of this run, because a tollgated of a killed run may still be draining.
+    /// The FastCGI socket of tollgated.
+    ///
+    /// Its name is of this run, because the tollgated of a killed run may still be draining.
     package func socketPath(run pid: Int32) -> String { runtimeDirectory + "/tollgated.\(pid).sock" }
 
     /// The log of a part or of the jobs.

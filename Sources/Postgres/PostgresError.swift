@@ -28,6 +28,7 @@ package enum PostgresError: Error, Sendable, Equatable, CustomStringConvertible 
         if case .server(let sqlState, _, _) = self { sqlState } else { nil }
     }
 
+    /// The error in words for the log.
     package var description: String {
         switch self {
         case .unreachable(let reason): "PostgreSQL cannot be reached: \(reason)"

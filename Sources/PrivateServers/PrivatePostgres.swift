@@ -18,6 +18,7 @@ package final class PrivatePostgres: Sendable {
         /// How long a start may take, recovery after a crash included.
         package var startTimeoutSeconds = 60
 
+        /// The options of a server whose data matters.
         package init() {}
 
         /// Fast and forgetful, for tests: nothing reaches the disk, and 200 connections are allowed.

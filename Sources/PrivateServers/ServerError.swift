@@ -13,6 +13,7 @@ package enum ServerError: Error, CustomStringConvertible {
     /// Something about the machine or the directory is in the way, and what.
     case unusable(String)
 
+    /// The error in words for the log.
     package var description: String {
         switch self {
         case .missingProgram(let name, let package):

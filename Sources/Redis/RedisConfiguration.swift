@@ -5,6 +5,7 @@ package struct RedisConfiguration: Sendable {
         case unixSocket(String)
         case tcp(host: String, port: UInt16)
 
+        /// The address as an operator would write it.
         package var description: String {
             switch self {
             case .unixSocket(let path): path

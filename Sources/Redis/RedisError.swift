@@ -23,6 +23,7 @@ package enum RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         if case .server(let message) = self { message.prefix { $0 != " " } } else { nil }
     }
 
+    /// The error in words for the log.
     package var description: String {
         switch self {
         case .unreachable(let reason): "Redis cannot be reached: \(reason)"

@@ -67,7 +67,9 @@ struct ManyTransfersTests {
             _ = try second.readAll(bytesMax: 1)
             _ = try third.readAll(bytesMax: 1)
         }
-        pause(milliseconds: 100)
+        let deadline = Deadline.after(seconds: 5)
+        while closed.withLock({ $0 }) == 0 && !deadline.isPast { pause(milliseconds: 5) }
+        pause(milliseconds: 50)
         #expect(closed.withLock { $0 } == 1)
     }
 }

@@ -36,7 +36,7 @@ struct ResendTests {
         }
         defer { server.stop() }
         #expect(try server.exchange(transport) == "answer 0")
-        pause(milliseconds: 50)
+        pause(milliseconds: 300)
         #expect(try server.exchange(transport) == "answer 1")
         #expect(server.requests.count == 2)
     }
@@ -51,7 +51,7 @@ struct ResendTests {
         }
         defer { server.stop() }
         #expect(try server.exchange(transport) == "mine")
-        pause(milliseconds: 100)
+        pause(milliseconds: 400)
         #expect(try server.exchange(transport) == "mine")
         #expect(server.connectionCount == 2)
     }

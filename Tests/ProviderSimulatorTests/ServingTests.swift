@@ -6,8 +6,12 @@ import Testing
 import Threads
 
 struct ServingTests {
-    /// Sends bytes over a connection of its own, in pieces, and returns what came until `count` answers or the end.
-    private func exchange(_ port: UInt16, pieces: [[UInt8]], answers count: Int) throws -> String {
+    /// Sends bytes over a connection of its own and returns what came until `count` answers or the end.
+    ///
+    /// The bytes go out in pieces; `awaits` waits for something to come back before each further piece.
+    private func exchange(
+        _ port: UInt16, pieces: [[UInt8]], awaits: Bool = false, answers count: Int
+    ) throws -> String {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -22,16 +26,22 @@ struct ServingTests {
         try #require(isConnected)
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        for piece in pieces {
+        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var text = ""
+        func receive() -> Bool {
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let received = recv(descriptor, &buffer, buffer.count, 0)
+            text += String(decoding: buffer.prefix(max(received, 0)), as: UTF8.self)
+            return received > 0
+        }
+        for (index, piece) in pieces.enumerated() {
+            if awaits && index > 0 { try #require(receive()) }
             try #require(send(descriptor, piece, piece.count, Int32(MSG_NOSIGNAL)) == piece.count)
             if pieces.count > 1 { usleep(200) }
         }
-        var text = ""
-        var buffer = [UInt8](repeating: 0, count: 65_536)
         while text.components(separatedBy: "HTTP/1.1 ").count <= count || !text.hasSuffix("}") {
-            let received = recv(descriptor, &buffer, buffer.count, 0)
-            guard received > 0 else { break }
-            text += String(decoding: buffer.prefix(received), as: UTF8.self)
+            guard receive() else { break }
         }
         return text
     }
@@ -68,7 +78,8 @@ struct ServingTests {
         let simulator = try SimulatorHarness()
         let bytes = request(#"{"model":"m","messages":[]}"#, headers: "Expect: 100-continue\r\n")
         let text = try exchange(
-            simulator.provider.port, pieces: [Array(bytes.dropLast(5)), Array(bytes.suffix(5))], answers: 2)
+            simulator.provider.port, pieces: [Array(bytes.dropLast(5)), Array(bytes.suffix(5))], awaits: true,
+            answers: 2)
         #expect(text.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"))
     }
 

@@ -21,6 +21,7 @@ package struct MoneyStores: Sendable {
     package let retries: SettlementRetries
     /// The protocol.
     package let settlement: SettlementEngine
+    private let incarnations: Incarnations
 
     /// Connects nothing yet: connections are made when they are first needed.
     ///
@@ -39,11 +40,26 @@ package struct MoneyStores: Sendable {
         writing.sessionSettings = LedgerWriter.sessionSettings
         writer = LedgerWriter(database: PostgresPool(writing), owner: owner)
         let incarnations = Incarnations(ledger: ledger)
+        self.incarnations = incarnations
         quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
         retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer)
         settlement = SettlementEngine(
             quota: quota, ledger: ledger, writer: writer,
             builder: ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner),
             retries: retries, crashPoints: crashPoints)
+    }
+
+    /// Learns which life of Redis answers, so that scripts accept this process's commands. The responder learns it by its first rebuild.
+    package func registerRedis() throws(SettlementError) {
+        do throws(QuotaError) {
+            let identity = try quota.identity()
+            do throws(PostgresError) {
+                _ = try incarnations.register(identity)
+            } catch {
+                throw QuotaError.unreachable("PostgreSQL: \(error)")
+            }
+        } catch {
+            throw .unavailable("\(error)")
+        }
     }
 }
