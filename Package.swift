@@ -88,7 +88,8 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger", "Observability", "Postgres",
+                "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger", "Observability",
+                "Postgres",
                 "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy", "Threads", logging, metrics,
             ]),
         // Owns: what timers run.
@@ -106,6 +107,29 @@ let package = Package(
             [
                 "Catalog", "Core", "FastCGI", "Gateway", "Installation", "JSON", "Jobs", "Ledger", "Postgres",
                 "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", arguments,
+            ]),
+
+        // Owns: what tests of several targets need: stores, the whole gateway, commands.
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres", "PrivateServers",
+                "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", "tollgate", "tollgated",
+            ], path: "Tests/TestSupport", swiftSettings: settings),
+        tests("JSONTests", ["JSON"]),
+        tests("DialectsTests", ["Dialects", "JSON"]),
+        tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),
+        tests("HTTPClientTests", ["HTTPClient", "Threads"]),
+        tests("ProviderSimulatorTests", ["HTTPClient", "ProviderSimulator", "Threads"]),
+        tests("PrivateServersTests", ["PrivateServers", "Threads"]),
+        tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
+        tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
+        tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+        tests(
+            "AcceptanceTests",
+            [
+                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers", "ProviderSimulator", "Quota",
+                "Settlement", "TestSupport", "Threads",
             ]),
     ]
 )

@@ -2,7 +2,9 @@ package import Core
 package import Postgres
 import Synchronization
 
-/// Who serves which model, at what price, as of one moment. Immutable.
+/// Who serves which model, at what price, as of one moment.
+///
+/// Immutable.
 package final class CatalogSnapshot: Sendable {
     /// The provider models of each model, by priority.
     package let models: [String: [ProviderModel]]
@@ -63,7 +65,8 @@ package final class CatalogReader: Sendable {
             version: version,
             rates: Price.Rates(
                 input: rows.int(row, 13), output: rows.int(row, 17), cachedInput: rows.int(row, 14),
-                cacheWrite: rows.int(row, 15), cacheWriteHour: rows.int(row, 16), reasoning: rows.int(row, 18),
+                cacheWrite: rows.int(row, 15), cacheWriteHour: rows.int(row, 16),
+                reasoning: rows.int(row, 18),
                 audioInput: rows.int(row, 19), audioOutput: rows.int(row, 20)),
             perRequest: Money(nanodollars: rows.int(row, 21)))
     }

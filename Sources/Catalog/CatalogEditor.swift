@@ -1,7 +1,9 @@
 package import Core
 package import Postgres
 
-/// Changes the catalogue; what operators do. Every running process learns of it by a notification.
+/// Changes the catalogue; what operators do.
+///
+/// Every running process learns of it by a notification.
 package struct CatalogEditor: Sendable {
     private let database: PostgresPool
     private let seal: CredentialSeal
@@ -23,7 +25,9 @@ package struct CatalogEditor: Sendable {
     package func addProvider(
         name: String, baseURL: String, credential: String, allowsPrivateAddresses: Bool
     ) throws(PostgresError) -> Addition {
-        guard let sealed = seal.seal(credential, provider: name) else { preconditionFailure("sealing never fails") }
+        guard let sealed = seal.seal(credential, provider: name) else {
+            preconditionFailure("sealing never fails")
+        }
         let transaction = try database.begin()
         let rows = try transaction.query(
             CatalogStatements.insertProvider, [.text(name), .text(baseURL), .bool(allowsPrivateAddresses)])
@@ -35,7 +39,8 @@ package struct CatalogEditor: Sendable {
 
     /// Adds a model at a provider.
     package func addModel(
-        _ model: String, provider: String, upstreamModel: String, priority: Int, weight: Int, outputTokensMax: Int,
+        _ model: String, provider: String, upstreamModel: String, priority: Int, weight: Int,
+        outputTokensMax: Int,
         bytesPerToken: Int, outputCapField: String
     ) throws(PostgresError) -> Addition {
         let known = try database.query(CatalogStatements.providerExists, [.text(provider)])
@@ -43,7 +48,8 @@ package struct CatalogEditor: Sendable {
         let rows = try database.query(
             CatalogStatements.insertProviderModel,
             [
-                .text(model), .text(provider), .text(upstreamModel), .int(Int64(priority)), .int(Int64(weight)),
+                .text(model), .text(provider), .text(upstreamModel), .int(Int64(priority)),
+                .int(Int64(weight)),
                 .int(Int64(outputTokensMax)), .int(Int64(bytesPerToken)), .text(outputCapField),
             ])
         return rows.count == 1 ? .added : .alreadyThere
@@ -58,7 +64,8 @@ package struct CatalogEditor: Sendable {
             guard known.bool(0, 0) else { return nil }
         }
         let values = [
-            rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWriteHour, rates.output, rates.reasoning,
+            rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWriteHour, rates.output,
+            rates.reasoning,
             rates.audioInput, rates.audioOutput, perRequest.nanodollars,
         ]
         let rows = try database.query(

@@ -9,11 +9,14 @@ package struct CredentialSeal: Sendable {
     /// Derives the key.
     package init(pepper: Pepper) {
         key = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: pepper.bytes), info: Array("tollgate provider credentials".utf8),
+            inputKeyMaterial: SymmetricKey(data: pepper.bytes),
+            info: Array("tollgate provider credentials".utf8),
             outputByteCount: 32)
     }
 
-    /// The sealed form of a credential: nonce, ciphertext and tag. Bound to its provider.
+    /// The sealed form of a credential: nonce, ciphertext and tag.
+    ///
+    /// Bound to its provider.
     package func seal(_ credential: String, provider: String) -> [UInt8]? {
         // Sealing fails only for lengths no credential has.
         guard

@@ -27,7 +27,10 @@ package struct Money: Sendable, Hashable, Comparable {
 
     package static func < (left: Money, right: Money) -> Bool { left.nanodollars < right.nanodollars }
 
-    /// The sum. Both amounts are within ``limit`` wherever they entered, so an overflow is a programming error and traps.
+    /// The sum.
+    ///
+    /// Both amounts are within ``limit`` wherever they entered, so an overflow is a programming error and
+    /// traps.
     package static func + (left: Money, right: Money) -> Money {
         Money(nanodollars: left.nanodollars + right.nanodollars)
     }
@@ -51,7 +54,8 @@ extension Money: CustomStringConvertible {
     ///
     /// Signs, exponents, blanks, NaN, a tenth decimal and amounts beyond ``limit`` are refused rather than rounded.
     package init?(decimal text: String) {
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = text.utf8.split(
+            separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
         guard let whole = parts.first, let dollars = Money.digits(whole, countMax: 7) else { return nil }
         var nano: Int64 = 0
         if parts.count == 2 {

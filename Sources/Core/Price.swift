@@ -70,9 +70,11 @@ package struct Price: Sendable, Hashable {
     /// Every prompt token is priced as the dearest prompt kind and every answer token as the dearest answer kind, so that no
     /// split of the real usage into buckets can cost more.
     package func upperBound(inputTokens: Int64, outputTokens: Int64, answers: Int64) -> Money? {
-        let input = max(rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWriteHour, rates.audioInput)
+        let input = max(
+            rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWriteHour, rates.audioInput)
         let output = max(rates.output, rates.reasoning, rates.audioOutput)
-        let sum = Int128(inputTokens) * Int128(input) + Int128(outputTokens) * Int128(output) * Int128(answers)
+        let sum =
+            Int128(inputTokens) * Int128(input) + Int128(outputTokens) * Int128(output) * Int128(answers)
         let bound = (sum + 500_000) / 1_000_000 + Int128(perRequest.nanodollars)
         guard bound <= Int128(Money.holdLimit.nanodollars) else { return nil }
         return Money(nanodollars: Int64(bound))

@@ -53,7 +53,8 @@ package struct APIKey: Sendable, Hashable {
 
     /// Creates a key as the catalogue of keys knows it.
     package init(
-        id: APIKeyID, label: String, expiresAtUnixSeconds: Int64?, isRevoked: Bool, allowedModels: Set<String>?
+        id: APIKeyID, label: String, expiresAtUnixSeconds: Int64?, isRevoked: Bool,
+        allowedModels: Set<String>?
     ) {
         self.id = id
         self.label = label

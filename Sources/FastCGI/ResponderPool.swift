@@ -29,7 +29,8 @@ package struct ResponderStatistics: Sendable, Equatable {
 /// waiting, deadlines and closing are ours.
 package final class ResponderPool: Sendable {
     let listening: [Int32]
-    let limits: ResponderLimits
+    /// The sizes and times that it was created with.
+    package let limits: ResponderLimits
     let overloaded: @Sendable (Exchange) -> Void
     let handler: @Sendable (Exchange) -> Void
     let state = Mutex(ResponderState())

@@ -62,7 +62,10 @@ package enum UnixListener {
         let result = try withAddress(path) { connect(descriptor, $0, $1) }
         // EAGAIN: somebody listens, and his backlog is full.
         if result == 0 || errno == EAGAIN { throw .addressInUse }
-        if errno == ECONNREFUSED { unlink(path) }
+        // A regular file refuses too.
+        guard errno == ECONNREFUSED else { return }
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
     }
 
     private static func call(

@@ -3,6 +3,7 @@ struct Announcement {
     let layout: InstallationLayout
     let environment: EnvironmentFile
     let shareDirectory: String
+    let databaseDirectory: String
     let seconds: Int
 
     var text: String {
@@ -16,7 +17,7 @@ struct Announcement {
               Address    \(url)
               API key    \(key)
               Admin      \(environment["TOLLGATE_ADMIN_URL"] ?? "") (this machine only; the token is in the file env)
-              Directory  \(layout.directory) (data, logs, secrets; `. \(shellWord(layout.environmentPath))` sets up a shell)
+              Directory  \(layout.directory) (data, logs, secrets; `. \(shellWord(layout.environmentPath))` sets up a shell)\(elsewhere)
 
             Call it:
 
@@ -40,6 +41,11 @@ struct Announcement {
 
             Ctrl-C, or `\(command) down`, stops it; the data stays.
             """
+    }
+
+    /// Where PostgreSQL keeps its data, when its user cannot reach the directory.
+    private var elsewhere: String {
+        databaseDirectory.hasPrefix(layout.directory + "/") ? "" : "\n  Database   \(databaseDirectory)"
     }
 
     /// How the person calls our program: through the wrapper in a checkout, and with the directory if it is not the usual one.

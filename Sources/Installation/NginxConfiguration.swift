@@ -1,14 +1,14 @@
 import Glibc
 
 /// Fills in the templates of `nginx/` for a private installation.
-struct NginxConfiguration: Sendable {
+package struct NginxConfiguration: Sendable {
     /// Where the templates are: `nginx` in the checkout or in the installed share.
     let templateDirectory: String
     /// Values of the placeholders, without the signs around them.
     let values: [String: String]
 
     /// The values for an installation.
-    init(
+    package init(
         layout: InstallationLayout, templateDirectory: String, socketPath: String, port: UInt16,
         adminPort: UInt16, filesMax: Int
     ) {
@@ -44,7 +44,7 @@ struct NginxConfiguration: Sendable {
     static let drainSeconds = 10
 
     /// Writes the configuration and returns the path of its outer file.
-    func write(into directory: String) throws(InstallationError) -> String {
+    package func write(into directory: String) throws(InstallationError) -> String {
         for name in ["main.conf", "tollgate.conf"] {
             let text = try Self.filled(try template(name + ".in"), values: values)
             try SystemCalls.write(text, to: "\(directory)/\(name)", mode: 0o644)

@@ -57,6 +57,7 @@ package final class Supervisor {
             console.say(
                 Announcement(
                     layout: layout, environment: environment, shareDirectory: options.shareDirectory,
+                    databaseDirectory: databaseDirectory,
                     seconds: Int(began.elapsedNanoseconds / 1_000_000_000)
                 ).text)
             do throws(InstallationError) {

@@ -43,7 +43,9 @@ package struct Sweeper: Sendable {
         holdGraceMilliseconds = Int64(holdGraceSeconds) * 1_000
     }
 
-    /// Sweeps once. The caller holds the job's lock: two sweepers would only do the same work twice.
+    /// Sweeps once.
+    ///
+    /// The caller holds the job's lock: two sweepers would only do the same work twice.
     package func run() throws(JobError) -> Summary {
         var summary = Summary()
         try sweepRows(&summary)
@@ -122,10 +124,13 @@ package struct Sweeper: Sendable {
             summary.holdsSettled += 1
             try settle(hold, of: tenant, charge: row?.charge ?? .zero, isVoided: row?.status == .voided)
         case nil:
-            guard WallClock.unixMilliseconds - hold.trace.unixMilliseconds > holdGraceMilliseconds else { return }
+            guard WallClock.unixMilliseconds - hold.trace.unixMilliseconds > holdGraceMilliseconds else {
+                return
+            }
             try database { () throws(PostgresError) in
                 try ledger.insertTombstone(
-                    tenant: tenant, trace: hold.trace, key: hold.key.isEmpty ? nil : hold.key, epoch: hold.epoch,
+                    tenant: tenant, trace: hold.trace, key: hold.key.isEmpty ? nil : hold.key,
+                    epoch: hold.epoch,
                     rseq: hold.rseq, period: hold.period, hold: hold.amount)
             }
             // A row may have come first after all; then it is what the hold follows.
@@ -138,7 +143,9 @@ package struct Sweeper: Sendable {
         }
     }
 
-    private func settle(_ hold: StoredHold, of tenant: TenantID, charge: Money, isVoided: Bool) throws(JobError) {
+    private func settle(_ hold: StoredHold, of tenant: TenantID, charge: Money, isVoided: Bool)
+        throws(JobError)
+    {
         _ = try redis { () throws(QuotaError) in
             try quota.settle(
                 tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: charge,

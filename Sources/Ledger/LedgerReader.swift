@@ -77,7 +77,8 @@ package enum LedgerReader {
     ///   - status: Only in this state.
     ///   - countMax: The most rows.
     package static func transactions(
-        _ database: PostgresPool, of tenant: TenantID?, before: TraceID?, status: TransactionStatus?, countMax: Int
+        _ database: PostgresPool, of tenant: TenantID?, before: TraceID?, status: TransactionStatus?,
+        countMax: Int
     ) throws(PostgresError) -> [ListedTransaction] {
         let rows = try database.query(
             LedgerStatements.listTransactions,

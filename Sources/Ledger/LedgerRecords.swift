@@ -33,7 +33,8 @@ package struct PendingRow: Sendable {
 
     /// Creates a pending row.
     package init(
-        tenant: TenantID, trace: TraceID, key: APIKeyID?, epoch: Int64, rseq: Int64, period: Period, hold: Money,
+        tenant: TenantID, trace: TraceID, key: APIKeyID?, epoch: Int64, rseq: Int64, period: Period,
+        hold: Money,
         limitsVersion: Int64, balanceBefore: Money, balanceAfter: Money, deadlineMilliseconds: Int64,
         capability: String, model: String, isStream: Bool
     ) {

@@ -23,16 +23,19 @@ enum LedgerStatements {
     static let deleteCheckpoints = Statement(
         name: "delete_checkpoints", sql: PackageResources.delete_checkpoints_sql)
     static let readOrphans = Statement(name: "read_orphans", sql: PackageResources.read_orphans_sql)
-    static let insertTombstone = Statement(name: "insert_tombstone", sql: PackageResources.insert_tombstone_sql)
+    static let insertTombstone = Statement(
+        name: "insert_tombstone", sql: PackageResources.insert_tombstone_sql)
     static let readWatermark = Statement(name: "read_watermark", sql: PackageResources.read_watermark_sql)
     static let writeWatermark = Statement(name: "write_watermark", sql: PackageResources.write_watermark_sql)
     static let makePartitions = Statement(name: "make_partitions", sql: PackageResources.make_partitions_sql)
-    static let listTransactions = Statement(name: "list_transactions", sql: PackageResources.list_transactions_sql)
+    static let listTransactions = Statement(
+        name: "list_transactions", sql: PackageResources.list_transactions_sql)
     static let readTenantTotals = Statement(
         name: "read_tenant_totals", sql: PackageResources.read_tenant_totals_sql)
     static let removeOldCheckpoints = Statement(
         name: "remove_old_checkpoints", sql: PackageResources.remove_old_checkpoints_sql)
     static let tryJobLock = Statement(name: "try_job_lock", sql: PackageResources.try_job_lock_sql)
-    static let releaseJobLock = Statement(name: "release_job_lock", sql: PackageResources.release_job_lock_sql)
+    static let releaseJobLock = Statement(
+        name: "release_job_lock", sql: PackageResources.release_job_lock_sql)
     static let readDurability = Statement(name: "read_durability", sql: PackageResources.read_durability_sql)
 }

@@ -29,7 +29,9 @@ package struct LedgerStore: Sendable {
         try database.query(LedgerStatements.readDurability, []).text(0, 0) != "off"
     }
 
-    /// Makes the partitions of the months ahead. Call at every start.
+    /// Makes the partitions of the months ahead.
+    ///
+    /// Call at every start.
     package func makePartitions() throws(PostgresError) {
         _ = try database.query(LedgerStatements.makePartitions, [])
     }
@@ -55,7 +57,9 @@ package enum CreditOutcome: Sendable, Equatable {
 }
 
 extension LedgerStore {
-    /// Adds a credit. The external id makes it happen once, however often it is asked for.
+    /// Adds a credit.
+    ///
+    /// The external id makes it happen once, however often it is asked for.
     ///
     /// - Parameters:
     ///   - amount: More than zero and storable.
@@ -137,7 +141,9 @@ extension LedgerStore {
     package func pendingRows(since trace: TraceID) throws(PostgresError) -> [OrphanedRow] {
         let rows = try database.query(LedgerStatements.readOrphans, [.text(trace.description)])
         return (0..<rows.count).compactMap { row in
-            guard let tenant = TenantID(rows.text(row, 0)), let trace = TraceID(rows.text(row, 1)) else { return nil }
+            guard let tenant = TenantID(rows.text(row, 0)), let trace = TraceID(rows.text(row, 1)) else {
+                return nil
+            }
             var process: OwnerIdentity?
             if let host = rows.optionalText(row, 7) {
                 process = OwnerIdentity(
@@ -156,7 +162,8 @@ extension LedgerStore {
             }
             return OrphanedRow(
                 tenant: tenant, trace: trace, epoch: rows.int(row, 2), rseq: rows.int(row, 3),
-                hold: Money(nanodollars: rows.int(row, 4)), owner: rows.text(row, 5), isLeased: rows.bool(row, 6),
+                hold: Money(nanodollars: rows.int(row, 4)), owner: rows.text(row, 5),
+                isLeased: rows.bool(row, 6),
                 process: process, checkpoint: checkpoint)
         }
     }
@@ -168,7 +175,8 @@ extension LedgerStore {
         _ = try database.query(
             LedgerStatements.insertTombstone,
             [
-                .text(tenant.description), .text(trace.description), .text(orNull: key), .int(epoch), .int(rseq),
+                .text(tenant.description), .text(trace.description), .text(orNull: key), .int(epoch),
+                .int(rseq),
                 .int(Int64(period.day)), .int(hold.nanodollars),
             ])
     }

@@ -11,7 +11,8 @@ extension [PendingRow] {
             .intArray(map { Int64($0.period.day) }), .intArray(map(\.hold.nanodollars)),
             .intArray(map(\.limitsVersion)), .intArray(map(\.balanceBefore.nanodollars)),
             .intArray(map(\.balanceAfter.nanodollars)), .intArray(map(\.deadlineMilliseconds)),
-            .textArray(map(\.capability)), .textArray(map(\.model)), .boolArray(map(\.isStream)), .text(owner),
+            .textArray(map(\.capability)), .textArray(map(\.model)), .boolArray(map(\.isStream)),
+            .text(owner),
         ]
     }
 }

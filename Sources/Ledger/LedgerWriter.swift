@@ -50,7 +50,8 @@ package final class LedgerWriter: Sendable {
     ///   - waitingMax: The most workers that may wait.
     ///   - attemptsMax: How often a batch with an unknown outcome is repeated.
     package init(
-        database: PostgresPool, owner: String, batchMax: Int = 512, waitingMax: Int = 16_384, attemptsMax: Int = 3
+        database: PostgresPool, owner: String, batchMax: Int = 512, waitingMax: Int = 16_384,
+        attemptsMax: Int = 3
     ) {
         let batch = LedgerBatch(database: database, owner: owner, attemptsMax: attemptsMax)
         lane = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { batch.run($0) }
@@ -105,10 +106,14 @@ struct LedgerBatch: Sendable {
             }
         }
         var statements: [(Statement, [PostgresValue])] = []
-        if !pending.isEmpty { statements.append((LedgerStatements.insertPending, pending.values(owner: owner))) }
+        if !pending.isEmpty {
+            statements.append((LedgerStatements.insertPending, pending.values(owner: owner)))
+        }
         if !settlements.isEmpty { statements.append((LedgerStatements.settle, settlements.values)) }
         let overruns = settlements.filter { $0.overrun > .zero }
-        if !overruns.isEmpty { statements.append((LedgerStatements.insertHouseEntries, overruns.overrunValues)) }
+        if !overruns.isEmpty {
+            statements.append((LedgerStatements.insertHouseEntries, overruns.overrunValues))
+        }
         let streamed = settlements.filter { $0.hasCheckpoint }
         if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
 
@@ -125,7 +130,9 @@ struct LedgerBatch: Sendable {
     private func outcomes(
         _ writes: [LedgerWriter.Write], written: Set<TraceID>
     ) throws(PostgresError) -> [LedgerWriter.Outcome] {
-        guard writes.contains(where: { !written.contains($0.trace) }) else { return writes.map { _ in .written } }
+        guard writes.contains(where: { !written.contains($0.trace) }) else {
+            return writes.map { _ in .written }
+        }
         let missed = writes.filter { !written.contains($0.trace) }
         let rows = try LedgerReader.rows(database, missed.map { ($0.tenant, $0.trace) })
         return writes.map { write in
@@ -155,7 +162,8 @@ extension LedgerWriter.Write {
     func isFulfilled(by row: StandingRow, owner: String) -> Bool {
         switch self {
         case .pending(let wanted):
-            row.status == .pending && row.owner == owner && row.epoch == wanted.epoch && row.rseq == wanted.rseq
+            row.status == .pending && row.owner == owner && row.epoch == wanted.epoch
+                && row.rseq == wanted.rseq
         case .settlement(let wanted):
             row.status == wanted.status && row.charge == wanted.charge
         }

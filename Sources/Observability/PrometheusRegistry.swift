@@ -73,7 +73,9 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
         for (name, counter) in counters.sorted(by: { $0.key < $1.key }) {
             line(name, type: "counter", "\(counter.value)")
         }
-        for (name, gauge) in gauges.sorted(by: { $0.key < $1.key }) { line(name, type: "gauge", "\(gauge.value)") }
+        for (name, gauge) in gauges.sorted(by: { $0.key < $1.key }) {
+            line(name, type: "gauge", "\(gauge.value)")
+        }
         for (name, timer) in timers.sorted(by: { $0.key < $1.key }) {
             let snapshot = timer.snapshot()
             for (bound, count) in snapshot.buckets {
@@ -88,7 +90,8 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
 
     private static func name(_ label: String, _ dimensions: [(String, String)]) -> Name {
         let pairs = dimensions.map { key, value in
-            let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: " ")
+            let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing(
+                "\n", with: " ")
             return "\(key)=\"\(escaped)\""
         }
         return Name(label: label, dimensions: pairs.joined(separator: ","))
@@ -116,7 +119,8 @@ private final class Gauge: RecorderHandler {
 /// Durations in buckets from 100 µs to 100 s.
 private final class Histogram: TimerHandler {
     private static let boundsMicroseconds: [Int64] = [
-        100, 250, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+        100, 250, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+        2_500_000,
         5_000_000, 10_000_000, 30_000_000, 100_000_000,
     ]
 
@@ -129,7 +133,9 @@ private final class Histogram: TimerHandler {
 
     func recordNanoseconds(_ duration: Int64) {
         let microseconds = duration / 1_000
-        let bucket = Histogram.boundsMicroseconds.firstIndex { microseconds <= $0 } ?? Histogram.boundsMicroseconds.count
+        let bucket =
+            Histogram.boundsMicroseconds.firstIndex { microseconds <= $0 }
+            ?? Histogram.boundsMicroseconds.count
         state.withLock { state in
             state.counts[bucket] += 1
             state.sumNanoseconds &+= duration
@@ -144,6 +150,9 @@ private final class Histogram: TimerHandler {
             running += count
             buckets.append(("\(Double(bound) / 1_000_000)", running))
         }
-        return (buckets, running + state.counts[state.counts.count - 1], Double(state.sumNanoseconds) / 1_000_000_000)
+        return (
+            buckets, running + state.counts[state.counts.count - 1],
+            Double(state.sumNanoseconds) / 1_000_000_000
+        )
     }
 }

@@ -22,7 +22,8 @@ package struct ImageContents: Sendable {
 
     /// Creates the contents of an image.
     package init(
-        epoch: Int64, balance: Money, limits: TenantLimits, creditSequence: Int64, period: Period, dailyUsed: Int64,
+        epoch: Int64, balance: Money, limits: TenantLimits, creditSequence: Int64, period: Period,
+        dailyUsed: Int64,
         monthlyUsed: Int64, holds: [(trace: String, hold: String)]
     ) {
         self.epoch = epoch
@@ -100,7 +101,8 @@ extension QuotaStore {
             arguments.append(trace)
             arguments.append(hold)
         }
-        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { [arguments] _ in
+        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) {
+            [arguments] _ in
             arguments
         }
         switch reply.word {
@@ -121,7 +123,9 @@ extension QuotaStore {
         }
     }
 
-    /// A tenant's image and its holds; nil when there is none. Two reads: exact only while nothing changes.
+    /// A tenant's image and its holds; nil when there is none.
+    ///
+    /// Two reads: exact only while nothing changes.
     package func image(of tenant: TenantID) throws(QuotaError) -> TenantImage? {
         let keys = QuotaKeys(tenant)
         let names = ["inc", "epoch", "balance", "cseq", "ver", "daily_used", "monthly_used"]
@@ -134,7 +138,9 @@ extension QuotaStore {
             monthlyUsed: values[6] ?? 0, holds: try holds(of: tenant))
     }
 
-    /// A tenant's holds. Read by HSCAN, so that a large hash does not stop Redis.
+    /// A tenant's holds.
+    ///
+    /// Read by HSCAN, so that a large hash does not stop Redis.
     package func holds(of tenant: TenantID) throws(QuotaError) -> [StoredHold] {
         let key = QuotaKeys(tenant).holds
         var found: Set<StoredHold> = []
@@ -158,7 +164,8 @@ extension QuotaStore {
         var found: Set<TenantID> = []
         var cursor = "0"
         repeat {
-            let reply = try command(["SCAN", cursor, "MATCH", "gw:quota:holds:*", "COUNT", "1000"]).elements ?? []
+            let reply =
+                try command(["SCAN", cursor, "MATCH", "gw:quota:holds:*", "COUNT", "1000"]).elements ?? []
             guard reply.count == 2, let keys = reply[1].elements else { throw .unexpectedReply("SCAN") }
             cursor = reply[0].text ?? "0"
             for key in keys {

@@ -1,6 +1,8 @@
 package import Core
 
-/// The Redis keys of one tenant. All carry its name between braces, so that one script touches one Cluster slot.
+/// The Redis keys of one tenant.
+///
+/// All carry its name between braces, so that one script touches one Cluster slot.
 package struct QuotaKeys: Sendable {
     /// The hash with balance, limits and counters.
     package let tenant: String

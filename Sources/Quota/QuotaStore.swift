@@ -35,18 +35,22 @@ package final class QuotaStore: Sendable {
             return .held(
                 HeldAmount(
                     epoch: try reply.int(1), rseq: try reply.int(2), balanceBefore: try reply.money(3),
-                    balanceAfter: try reply.money(4), dailyUsed: try reply.int(5), monthlyUsed: try reply.int(6),
+                    balanceAfter: try reply.money(4), dailyUsed: try reply.int(5),
+                    monthlyUsed: try reply.int(6),
                     dailyQuota: try reply.optionalInt(7), monthlyQuota: try reply.optionalInt(8),
                     limitsVersion: try reply.int(9), period: Period(day: Int32(try reply.int(10)))))
         case "MISS": return .missing
         case "LATE": return .late
         case "CONFLICT": return .conflict
         case "REFUSED":
-            guard let limit = QuotaLimit(rawValue: reply.text(1)) else { throw .unexpectedReply(reply.text(1)) }
+            guard let limit = QuotaLimit(rawValue: reply.text(1)) else {
+                throw .unexpectedReply(reply.text(1))
+            }
             return .refused(
                 QuotaRefusal(
                     limit: limit, epoch: try reply.int(2), creditSequence: try reply.int(3),
-                    limitsVersion: try reply.int(4), balance: try reply.money(5), limitValue: try reply.int(6),
+                    limitsVersion: try reply.int(4), balance: try reply.money(5),
+                    limitValue: try reply.int(6),
                     used: try reply.int(7)))
         default: throw .unexpectedReply(reply.word)
         }
@@ -62,7 +66,8 @@ package final class QuotaStore: Sendable {
         let trace = trace.description
         let reply = try evaluate(QuotaScripts.settle, [keys.tenant, keys.holds]) { [incarnation] facts in
             [
-                String(incarnation(facts.identity)), trace, String(epoch), String(rseq), String(charge.nanodollars),
+                String(incarnation(facts.identity)), trace, String(epoch), String(rseq),
+                String(charge.nanodollars),
                 isVoided ? "1" : "0",
             ]
         }

@@ -14,7 +14,8 @@ package enum CandidateOrder {
         for priority in Set(models.map(\.priority)).sorted() {
             var equals = models.filter { $0.priority == priority }
             while !equals.isEmpty {
-                var ticket = Int64.random(in: 0..<equals.reduce(0) { $0 + Int64($1.weight) }, using: &generator)
+                var ticket = Int64.random(
+                    in: 0..<equals.reduce(0) { $0 + Int64($1.weight) }, using: &generator)
                 let index = equals.firstIndex { model in
                     ticket -= Int64(model.weight)
                     return ticket < 0

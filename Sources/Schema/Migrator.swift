@@ -19,7 +19,8 @@ package struct Migrator: Sendable {
         Migration(
             version: 2, name: "billing_transactions", sql: PackageResources.m0002_billing_transactions_sql),
         Migration(
-            version: 3, name: "privileges_and_notices", sql: PackageResources.m0003_privileges_and_notices_sql),
+            version: 3, name: "privileges_and_notices", sql: PackageResources.m0003_privileges_and_notices_sql
+        ),
     ]
 
     /// The version that a database must have for this build.
@@ -29,7 +30,8 @@ package struct Migrator: Sendable {
         name: "create_schema_migrations", sql: PackageResources.create_schema_migrations_sql)
     private static let lock = Statement(name: "lock_migrations", sql: PackageResources.lock_migrations_sql)
     private static let read = Statement(name: "read_migrations", sql: PackageResources.read_migrations_sql)
-    private static let insert = Statement(name: "insert_migration", sql: PackageResources.insert_migration_sql)
+    private static let insert = Statement(
+        name: "insert_migration", sql: PackageResources.insert_migration_sql)
 
     private let database: PostgresPool
 
@@ -38,7 +40,9 @@ package struct Migrator: Sendable {
         self.database = database
     }
 
-    /// Applies what is missing and returns it. Safe to run from several places at the same time.
+    /// Applies what is missing and returns it.
+    ///
+    /// Safe to run from several places at the same time.
     package func migrate() throws(PostgresError) -> [Migration] {
         let transaction = try database.begin()
         _ = try transaction.query(Migrator.lock, [])
@@ -47,7 +51,8 @@ package struct Migrator: Sendable {
         let missing = Migrator.migrations.filter { !applied.contains($0.version) }
         for migration in missing {
             _ = try transaction.execute(sql: String(decoding: migration.sql, as: UTF8.self))
-            _ = try transaction.query(Migrator.insert, [.int(Int64(migration.version)), .text(migration.name)])
+            _ = try transaction.query(
+                Migrator.insert, [.int(Int64(migration.version)), .text(migration.name)])
         }
         try transaction.commit()
         return missing

@@ -40,7 +40,8 @@ package final class ImageBuilder: Sendable {
     package var waitDeadline: Deadline { .after(milliseconds: waitMilliseconds) }
 
     /// Makes sure that a valid image of the tenant stands, rebuilding it or waiting for whoever does.
-    package func warm(_ tenant: TenantID, in period: Period, until deadline: Deadline) throws(SettlementError) {
+    package func warm(_ tenant: TenantID, in period: Period, until deadline: Deadline) throws(SettlementError)
+    {
         let waiting: Signal? = flights.withLock { flights in
             guard flights[tenant] != nil else {
                 flights[tenant] = []
@@ -63,7 +64,9 @@ package final class ImageBuilder: Sendable {
         try rebuild(tenant, in: period, until: deadline)
     }
 
-    private func rebuild(_ tenant: TenantID, in period: Period, until deadline: Deadline) throws(SettlementError) {
+    private func rebuild(_ tenant: TenantID, in period: Period, until deadline: Deadline)
+        throws(SettlementError)
+    {
         let token = "\(owner):\(UInt64.random(in: 0 ... .max))"
         repeat {
             let identity = try orUnavailable { () throws(QuotaError) in try quota.identity() }
@@ -90,7 +93,9 @@ package final class ImageBuilder: Sendable {
     private func contents(
         of tenant: TenantID, above seen: Int64, in period: Period
     ) throws(SettlementError) -> ImageContents {
-        let epoch = try orUnavailable { () throws(PostgresError) in try ledger.raiseEpoch(of: tenant, above: seen) }
+        let epoch = try orUnavailable { () throws(PostgresError) in
+            try ledger.raiseEpoch(of: tenant, above: seen)
+        }
         guard let epoch else { throw .unknownTenant }
         let snapshot = try orUnavailable { () throws(PostgresError) in
             try LedgerReader.snapshot(ledger.database, of: tenant, in: period)

@@ -14,7 +14,9 @@ package final class Incarnations: Sendable {
         self.ledger = ledger
     }
 
-    /// The number of a life, 0 while it is not known here. No I/O.
+    /// The number of a life, 0 while it is not known here.
+    ///
+    /// No I/O.
     package func number(of identity: RedisIdentity) -> Int64 {
         known.withLock { $0[identity] ?? 0 }
     }

@@ -29,8 +29,9 @@ package enum LocalProcess {
         return startTime(of: pid) == start
     }
 
-    /// The 22nd field of `/proc/<pid>/stat`: when it started, in clock ticks since boot. Nil when there is no such process, or it
-    /// has ended and only waits for its parent.
+    /// The 22nd field of `/proc/<pid>/stat`: when it started, in clock ticks since boot.
+    ///
+    /// Nil when there is no such process, or it has ended and only waits for its parent.
     private static func startTime(of pid: Int32) -> Int64? {
         let line = firstLine(of: "/proc/\(pid)/stat")
         guard let end = line.lastIndex(of: ")") else { return nil }

@@ -2,7 +2,9 @@ import Core
 package import Ledger
 package import Quota
 
-/// The decisions of reserving: which effect comes next after each reply. It does nothing itself.
+/// The decisions of reserving: which effect comes next after each reply.
+///
+/// It does nothing itself.
 ///
 /// The order is the protocol's: take the hold in Redis, make it durable in the ledger under the fence, and only then go on. A stale
 /// image is dropped and the reservation tried again, a bounded number of times.

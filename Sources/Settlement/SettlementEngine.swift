@@ -17,7 +17,8 @@ package final class SettlementEngine: Sendable {
 
     /// Creates the engine over its two sides.
     package init(
-        quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder, retries: SettlementRetries,
+        quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
+        retries: SettlementRetries,
         crashPoints: CrashPoints = CrashPoints()
     ) {
         self.quota = quota
@@ -79,7 +80,8 @@ package final class SettlementEngine: Sendable {
         let outcome = writer.write(
             .pending(
                 PendingRow(
-                    tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch, rseq: held.rseq,
+                    tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch,
+                    rseq: held.rseq,
                     period: held.period, hold: order.amount, limitsVersion: held.limitsVersion,
                     balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
                     deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
@@ -139,7 +141,9 @@ package final class SettlementEngine: Sendable {
         return Settled(charge: ended.charge, balance: balance)
     }
 
-    /// Voids a hold: nothing is charged, everything is given back. Never throws: what fails is queued and tried again.
+    /// Voids a hold: nothing is charged, everything is given back.
+    ///
+    /// Never throws: what fails is queued and tried again.
     package func void(_ hold: Hold, _ settlement: RowSettlement) {
         precondition(settlement.status == .voided && settlement.charge == .zero)
         // A failure has queued the settlement already; there is nobody left to tell.
@@ -153,7 +157,8 @@ package final class SettlementEngine: Sendable {
     ) -> Money? {
         do throws(QuotaError) {
             switch try quota.settle(
-                tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: charge, isVoided: isVoided)
+                tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: charge,
+                isVoided: isVoided)
             {
             case .settled(let balance), .gone(let balance): return balance
             case .missing: return nil
@@ -169,7 +174,9 @@ package final class SettlementEngine: Sendable {
 
     // MARK: - Credits
 
-    /// Adds a credit: the ledger first, then the image. It counts once, however often it is asked for.
+    /// Adds a credit: the ledger first, then the image.
+    ///
+    /// It counts once, however often it is asked for.
     package func addCredit(
         _ amount: Money, to tenant: TenantID, kind: String, externalID: String, period: Period
     ) throws(SettlementError) -> CreditOutcome {

@@ -168,7 +168,8 @@ package final class SettlementRetries: Sendable {
     private func isSettled(_ settlement: ImageSettlement) -> Bool {
         do throws(QuotaError) {
             _ = try quota.settle(
-                tenant: settlement.tenant, trace: settlement.trace, epoch: settlement.epoch, rseq: settlement.rseq,
+                tenant: settlement.tenant, trace: settlement.trace, epoch: settlement.epoch,
+                rseq: settlement.rseq,
                 charge: settlement.charge, isVoided: settlement.isVoided)
             return true
         } catch {

@@ -12,11 +12,15 @@ package final class CheckpointSlot: Sendable {
     fileprivate let priceVersion: Int64
     fileprivate let inputTokens: Int64
     fileprivate let outputTokens = Atomic<Int64>(0)
-    /// When it was written last, in monotonic nanoseconds; 0 for never. Only the checkpoint thread changes it.
+    /// When it was written last, in monotonic nanoseconds; 0 for never.
+    ///
+    /// Only the checkpoint thread changes it.
     fileprivate let writtenAt = Atomic<Int64>(0)
 
     /// Creates the slot of a stream that is about to begin.
-    package init(tenant: TenantID, trace: TraceID, providerModelID: Int64, priceVersion: Int64, inputTokens: Int64) {
+    package init(
+        tenant: TenantID, trace: TraceID, providerModelID: Int64, priceVersion: Int64, inputTokens: Int64
+    ) {
         self.tenant = tenant
         self.trace = trace
         self.providerModelID = providerModelID

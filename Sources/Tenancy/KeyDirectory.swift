@@ -17,7 +17,9 @@ package enum TenancyError: Error, Sendable {
     case unavailable(String)
 }
 
-/// Finds the caller behind an API key. Keys once read are kept, until a change is announced or a minute has passed.
+/// Finds the caller behind an API key.
+///
+/// Keys once read are kept, until a change is announced or a minute has passed.
 package final class KeyDirectory: Sendable {
     private struct Entry: Sendable {
         let hash: [UInt8]
@@ -78,7 +80,9 @@ package final class KeyDirectory: Sendable {
 
     private func read(_ id: String) throws(PostgresError) -> Entry? {
         let rows = try database.query(TenancyStatements.readKey, [.text(id)])
-        guard rows.count == 1, let tenant = TenantID(rows.text(0, 0)), let key = APIKeyID(id) else { return nil }
+        guard rows.count == 1, let tenant = TenantID(rows.text(0, 0)), let key = APIKeyID(id) else {
+            return nil
+        }
         let limits = TenantLimits(
             version: rows.int(0, 8), creditLimit: Money(nanodollars: rows.int(0, 9)),
             dailyQuota: rows.optionalInt(0, 10), monthlyQuota: rows.optionalInt(0, 11))

@@ -16,7 +16,9 @@ package struct SecretText: Sendable, Hashable {
 
     /// The public part.
     package let id: String
-    /// The whole text. Never logged.
+    /// The whole text.
+    ///
+    /// Never logged.
     package let text: String
 
     private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
@@ -39,14 +41,16 @@ package struct SecretText: Sendable, Hashable {
     /// Reads a secret of the given kind; nil when its form or its checksum is wrong.
     package init?(_ text: String, kind: Kind) {
         let prefix = kind.rawValue + "_"
-        let length = prefix.utf8.count + SecretText.idLength + 1 + SecretText.secretLength + SecretText.checksumLength
+        let length =
+            prefix.utf8.count + SecretText.idLength + 1 + SecretText.secretLength + SecretText.checksumLength
         guard text.utf8.count == length, text.hasPrefix(prefix) else { return nil }
         let rest = text.dropFirst(prefix.count)
         let id = String(rest.prefix(SecretText.idLength))
         let tail = rest.dropFirst(SecretText.idLength)
         let isAlphanumeric = (id + tail.dropFirst()).utf8.allSatisfy { SecretText.alphabet.contains($0) }
         guard tail.first == "_", isAlphanumeric,
-            SecretText.checksum(String(text.dropLast(SecretText.checksumLength))) == text.suffix(SecretText.checksumLength)
+            SecretText.checksum(String(text.dropLast(SecretText.checksumLength)))
+                == text.suffix(SecretText.checksumLength)
         else { return nil }
         self.init(id: id, text: text)
     }
@@ -65,7 +69,8 @@ package struct SecretText: Sendable, Hashable {
     private static func random(_ length: Int) -> String {
         var generator = SystemRandomNumberGenerator()
         return String(
-            decoding: (0..<length).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] },
+            decoding: (0..<length).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)]
+            },
             as: UTF8.self)
     }
 

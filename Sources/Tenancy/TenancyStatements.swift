@@ -10,5 +10,6 @@ enum TenancyStatements {
     static let listTenants = Statement(name: "list_tenants", sql: PackageResources.list_tenants_sql)
     static let insertAdminToken = Statement(
         name: "insert_admin_token", sql: PackageResources.insert_admin_token_sql)
-    static let readAdminToken = Statement(name: "read_admin_token", sql: PackageResources.read_admin_token_sql)
+    static let readAdminToken = Statement(
+        name: "read_admin_token", sql: PackageResources.read_admin_token_sql)
 }

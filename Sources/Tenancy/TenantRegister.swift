@@ -17,7 +17,8 @@ package struct TenantRegister: Sendable {
         let rows = try database.query(
             TenancyStatements.insertTenant,
             [
-                .text(id.description), .text(timeZone), .int(creditLimit.nanodollars), .int(orNull: dailyQuota),
+                .text(id.description), .text(timeZone), .int(creditLimit.nanodollars),
+                .int(orNull: dailyQuota),
                 .int(orNull: monthlyQuota),
             ])
         return rows.count == 1
@@ -42,11 +43,14 @@ package struct TenantRegister: Sendable {
         let limits = TenantLimits(
             version: rows.int(row, 3), creditLimit: Money(nanodollars: rows.int(row, 4)),
             dailyQuota: rows.optionalInt(row, 5), monthlyQuota: rows.optionalInt(row, 6))
-        let tenant = Tenant(id: id, isSuspended: rows.bool(row, 1), timeZone: rows.text(row, 2), limits: limits)
+        let tenant = Tenant(
+            id: id, isSuspended: rows.bool(row, 1), timeZone: rows.text(row, 2), limits: limits)
         return (tenant, rows.text(row, 7))
     }
 
-    /// Creates an API key; its text exists only in the answer. Nil when there is no such tenant.
+    /// Creates an API key; its text exists only in the answer.
+    ///
+    /// Nil when there is no such tenant.
     package func createKey(
         for tenant: TenantID, label: String, allowedModels: [String]?, pepper: Pepper
     ) throws(PostgresError) -> SecretText? {

@@ -2,7 +2,9 @@ package import Core
 import Foundation
 import Synchronization
 
-/// The day and month of a moment in a tenant's time zone. Offsets are remembered until they change.
+/// The day and month of a moment in a tenant's time zone.
+///
+/// Offsets are remembered until they change.
 package final class TimeZones: Sendable {
     private struct Offset: Sendable {
         let seconds: Int64
@@ -19,7 +21,9 @@ package final class TimeZones: Sendable {
         TimeZone(identifier: name) != nil
     }
 
-    /// The period of a moment. A zone that this machine does not know counts as UTC.
+    /// The period of a moment.
+    ///
+    /// A zone that this machine does not know counts as UTC.
     package func period(in zone: String, unixSeconds: Int64) -> Period {
         guard zone != "UTC" else { return Period(unixSeconds: unixSeconds, offsetSeconds: 0) }
         if let known = offsets.withLock({ $0[zone] }), unixSeconds < known.validUntilUnixSeconds {
@@ -29,7 +33,9 @@ package final class TimeZones: Sendable {
             return Period(unixSeconds: unixSeconds, offsetSeconds: 0)
         }
         let now = Date(timeIntervalSince1970: TimeInterval(unixSeconds))
-        let change = timeZone.nextDaylightSavingTimeTransition(after: now).map { Int64($0.timeIntervalSince1970) }
+        let change = timeZone.nextDaylightSavingTimeTransition(after: now).map {
+            Int64($0.timeIntervalSince1970)
+        }
         let offset = Offset(
             seconds: Int64(timeZone.secondsFromGMT(for: now)),
             validUntilUnixSeconds: min(change ?? .max, unixSeconds + 86_400))

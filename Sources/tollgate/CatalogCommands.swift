@@ -5,23 +5,27 @@ import Foundation
 import Gateway
 import JSON
 
-/// `tollgate provider …`
+/// The command `tollgate provider …`.
 struct ProviderCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "provider", abstract: "Add providers: whose API serves the models.", subcommands: [Add.self])
+        commandName: "provider", abstract: "Add providers: whose API serves the models.",
+        subcommands: [Add.self])
 
     struct Add: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Add a provider with an OpenAI-compatible API.")
+        static let configuration = CommandConfiguration(
+            abstract: "Add a provider with an OpenAI-compatible API.")
 
         @Argument(help: "A name for it.") var name: String
         @Option(help: "Where its API begins, such as https://api.example.com/v1.") var url: String
         @Option(help: "Our secret for calling it.") var credential: String
-        @Flag(help: "Its address may be private: this machine, or a local network.") var allowPrivateAddresses = false
+        @Flag(help: "Its address may be private: this machine, or a local network.")
+        var allowPrivateAddresses = false
         @OptionGroup var output: OutputOptions
 
         func run() throws {
             guard Names.isName(name, lengthMax: 63) else {
-                throw ValidationError("'\(name)' is not a provider's name: lower-case letters, digits, '.', '_' and '-'")
+                throw ValidationError(
+                    "'\(name)' is not a provider's name: lower-case letters, digits, '.', '_' and '-'")
             }
             let base = try baseURL()
             guard !credential.isEmpty, credential.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -31,9 +35,12 @@ struct ProviderCommand: ParsableCommand {
             let editor = CatalogEditor(database: stores.money.database, pepper: stores.configuration.pepper)
             let addition = try attempt {
                 try editor.addProvider(
-                    name: name, baseURL: base, credential: credential, allowsPrivateAddresses: allowPrivateAddresses)
+                    name: name, baseURL: base, credential: credential,
+                    allowsPrivateAddresses: allowPrivateAddresses)
             }
-            guard addition == .added else { throw fail("provider '\(name)' exists already", ExitStatus.conflict) }
+            guard addition == .added else {
+                throw fail("provider '\(name)' exists already", ExitStatus.conflict)
+            }
             if output.json {
                 printJSON([("name", .string(name)), ("url", .string(base))])
             } else {
@@ -42,8 +49,10 @@ struct ProviderCommand: ParsableCommand {
         }
 
         private func baseURL() throws -> String {
-            guard let parts = URLComponents(string: url), let scheme = parts.scheme, ["http", "https"].contains(scheme),
-                let host = parts.host, !host.isEmpty, parts.user == nil, parts.query == nil, parts.fragment == nil
+            guard let parts = URLComponents(string: url), let scheme = parts.scheme,
+                ["http", "https"].contains(scheme),
+                let host = parts.host, !host.isEmpty, parts.user == nil, parts.query == nil,
+                parts.fragment == nil
             else {
                 throw ValidationError("--url: an http or https address without user, query or fragment")
             }
@@ -52,7 +61,7 @@ struct ProviderCommand: ParsableCommand {
     }
 }
 
-/// `tollgate model …`
+/// The command `tollgate model …`.
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model", abstract: "Add models: what clients may ask for.", subcommands: [Add.self])
@@ -90,20 +99,27 @@ struct ModelCommand: ParsableCommand {
             if output.json {
                 printJSON([("model", .string(model)), ("provider", .string(provider))])
             } else {
-                print("Added model \(model) at \(provider). It is refused until it has a price: tollgate price set \(model) …")
+                print(
+                    "Added model \(model) at \(provider). It is refused until it has a price: tollgate price set \(model) …"
+                )
             }
         }
 
         private func check() throws {
             for name in [model, upstreamModel ?? model] where !Names.isModelName(name) {
-                throw ValidationError("'\(name)' cannot name a model: printable ASCII without blanks or quotes")
+                throw ValidationError(
+                    "'\(name)' cannot name a model: printable ASCII without blanks or quotes")
             }
-            guard (-1_000_000...1_000_000).contains(priority) else { throw ValidationError("--priority: ±1000000") }
+            guard (-1_000_000...1_000_000).contains(priority) else {
+                throw ValidationError("--priority: ±1000000")
+            }
             guard (1...1_000_000).contains(weight) else { throw ValidationError("--weight: 1 to 1000000") }
             guard (1...10_000_000).contains(outputTokensMax) else {
                 throw ValidationError("--output-tokens-max: 1 to 10000000")
             }
-            guard (1...16).contains(bytesPerToken) else { throw ValidationError("--bytes-per-token: 1 to 16") }
+            guard (1...16).contains(bytesPerToken) else {
+                throw ValidationError("--bytes-per-token: 1 to 16")
+            }
             guard ["max_tokens", "max_completion_tokens"].contains(outputCapField) else {
                 throw ValidationError("--output-cap-field: max_tokens or max_completion_tokens")
             }
@@ -111,20 +127,23 @@ struct ModelCommand: ParsableCommand {
     }
 }
 
-/// `tollgate price …`
+/// The command `tollgate price …`.
 struct PriceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "price", abstract: "Publish prices.", subcommands: [Set.self])
 
     struct Set: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Publish a model's price, in dollars per million tokens. Requests that run keep the price they began with.")
+            abstract:
+                "Publish a model's price, in dollars per million tokens. Requests that run keep the price they began with."
+        )
 
         @Argument(help: "The model.") var model: String
         @Option(help: "Only for this provider.") var provider: String?
         @Option(help: "Prompt tokens.") var input: String
         @Option(help: "Answer tokens.") var output: String
-        @Option(help: "Prompt tokens from the provider's cache; as --input unless given.") var cachedInput: String?
+        @Option(help: "Prompt tokens from the provider's cache; as --input unless given.") var cachedInput:
+            String?
         @Option(help: "Prompt tokens written to the cache; as --input unless given.") var cacheWrite: String?
         @Option(help: "Prompt tokens written to the cache for an hour; as --cache-write unless given.")
         var cacheWriteHour: String?
@@ -145,11 +164,17 @@ struct PriceCommand: ParsableCommand {
                 audioInput: try optionalRate(audioInput, "--audio-input"),
                 audioOutput: try optionalRate(audioOutput, "--audio-output"))
             let flat = try parseMoney(perRequest, "--per-request")
-            guard flat <= .holdLimit else { throw ValidationError("--per-request: at most \(Money.holdLimit)") }
+            guard flat <= .holdLimit else {
+                throw ValidationError("--per-request: at most \(Money.holdLimit)")
+            }
             let stores = try CommandStores()
             let editor = CatalogEditor(database: stores.money.database, pepper: stores.configuration.pepper)
-            let version = try attempt { try editor.publish(rates, perRequest: flat, model: model, provider: provider) }
-            guard let version else { throw fail("there is no provider '\(provider ?? "")'", ExitStatus.notFound) }
+            let version = try attempt {
+                try editor.publish(rates, perRequest: flat, model: model, provider: provider)
+            }
+            guard let version else {
+                throw fail("there is no provider '\(provider ?? "")'", ExitStatus.notFound)
+            }
             if format.json {
                 printJSON([("model", .string(model)), ("version", JSONValue(Int64?.some(version)))])
             } else {

@@ -58,7 +58,8 @@ func attempt<Value, Failure: Error>(_ effect: () throws(Failure) -> Value) throw
 /// Parses an argument as a tenant's name.
 func parseTenant(_ text: String) throws -> TenantID {
     guard let tenant = TenantID(text) else {
-        throw ValidationError("'\(text)' is not a tenant's name: lower-case letters, digits, '.', '_' and '-', at most 63")
+        throw ValidationError(
+            "'\(text)' is not a tenant's name: lower-case letters, digits, '.', '_' and '-', at most 63")
     }
     return tenant
 }
@@ -66,7 +67,9 @@ func parseTenant(_ text: String) throws -> TenantID {
 /// Parses an argument as an amount of dollars.
 func parseMoney(_ text: String, _ option: String) throws -> Money {
     guard let money = Money(decimal: text) else {
-        throw ValidationError("\(option): '\(text)' is not an amount like 12.5 (no sign, at most nine decimals, at most 9000000)")
+        throw ValidationError(
+            "\(option): '\(text)' is not an amount like 12.5 (no sign, at most nine decimals, at most 9000000)"
+        )
     }
     return money
 }

@@ -4,7 +4,7 @@ import Gateway
 import JSON
 import Tenancy
 
-/// `tollgate key …`
+/// The command `tollgate key …`.
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key", abstract: "Create and revoke API keys.", subcommands: [Create.self, Revoke.self])
@@ -15,7 +15,8 @@ struct KeyCommand: ParsableCommand {
 
         @Option(help: "The tenant it belongs to.") var tenant: String
         @Option(help: "What you call it.") var name = ""
-        @Option(help: "A model it may call; repeat for more. All models unless given.") var model: [String] = []
+        @Option(help: "A model it may call; repeat for more. All models unless given.") var model: [String] =
+            []
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -32,7 +33,9 @@ struct KeyCommand: ParsableCommand {
             }
             guard let secret else { throw fail("there is no tenant '\(id)'", ExitStatus.notFound) }
             if output.json {
-                printJSON([("id", .string(secret.id)), ("key", .string(secret.text)), ("tenant", .string(tenant))])
+                printJSON([
+                    ("id", .string(secret.id)), ("key", .string(secret.text)), ("tenant", .string(tenant)),
+                ])
             } else {
                 print("API key \(secret.id) of \(tenant); this is the only time it is shown:\n\(secret.text)")
             }
@@ -48,7 +51,8 @@ struct KeyCommand: ParsableCommand {
 
         func run() throws {
             guard APIKeyID(id) != nil else {
-                throw ValidationError("'\(id)' is not a key's id; give the part between the first two underscores")
+                throw ValidationError(
+                    "'\(id)' is not a key's id; give the part between the first two underscores")
             }
             let stores = try CommandStores()
             guard try attempt({ try stores.tenants.revokeKey(id) }) else {
@@ -63,10 +67,11 @@ struct KeyCommand: ParsableCommand {
     }
 }
 
-/// `tollgate admin-token …`
+/// The command `tollgate admin-token …`.
 struct AdminTokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "admin-token", abstract: "Create tokens for the admin endpoints.", subcommands: [Create.self])
+        commandName: "admin-token", abstract: "Create tokens for the admin endpoints.",
+        subcommands: [Create.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -9,13 +9,14 @@ import Postgres
 import Schema
 import Settlement
 
-/// `tollgate transactions …`
+/// The command `tollgate transactions …`.
 struct TransactionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "transactions", abstract: "Look at billing transactions.", subcommands: [List.self])
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List billing transactions, the newest first.")
+        static let configuration = CommandConfiguration(
+            abstract: "List billing transactions, the newest first.")
 
         @Option(help: "Only this tenant's.") var tenant: String?
         @Option(help: "Only pending, committed or voided ones.") var status: String?
@@ -52,12 +53,17 @@ struct TransactionsCommand: ParsableCommand {
                 print(String(decoding: writer.bytes, as: UTF8.self))
             } else {
                 printTable(
-                    ["trace", "tenant", "status", "model", "in", "out", "hold", "charge", "usage", "ms", "error"],
+                    [
+                        "trace", "tenant", "status", "model", "in", "out", "hold", "charge", "usage", "ms",
+                        "error",
+                    ],
                     rows.map { row in
                         [
                             row.trace, row.tenant, row.status, row.model, "\(row.usage.promptTotal)",
-                            "\(row.usage.completionTotal)", "\(row.hold)", "\(row.charge)", row.usageSource ?? "",
-                            row.latencyMilliseconds.map { "\($0)" } ?? "", row.errorCode ?? row.interruptedBy ?? "",
+                            "\(row.usage.completionTotal)", "\(row.hold)", "\(row.charge)",
+                            row.usageSource ?? "",
+                            row.latencyMilliseconds.map { "\($0)" } ?? "",
+                            row.errorCode ?? row.interruptedBy ?? "",
                         ]
                     })
             }
@@ -65,7 +71,7 @@ struct TransactionsCommand: ParsableCommand {
     }
 }
 
-/// `tollgate migrate`
+/// The command `tollgate migrate`.
 struct MigrateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
@@ -75,10 +81,13 @@ struct MigrateCommand: ParsableCommand {
 
     func run() throws {
         let environment = ProcessInfo.processInfo.environment
-        guard let database = environment["TOLLGATE_MIGRATE_DATABASE"] ?? environment["TOLLGATE_DATABASE"] else {
-            throw fail("TOLLGATE_MIGRATE_DATABASE is not set: the libpq connection string of the schema's owner")
+        guard let database = environment["TOLLGATE_MIGRATE_DATABASE"] ?? environment["TOLLGATE_DATABASE"]
+        else {
+            throw fail(
+                "TOLLGATE_MIGRATE_DATABASE is not set: the libpq connection string of the schema's owner")
         }
-        var configuration = PostgresConfiguration(connectionString: database, applicationName: "tollgate-migrate")
+        var configuration = PostgresConfiguration(
+            connectionString: database, applicationName: "tollgate-migrate")
         configuration.statementTimeoutMilliseconds = 3_600_000
         let applied = try attempt { try Migrator(database: PostgresPool(configuration)).migrate() }
         if output.json {
@@ -94,7 +103,7 @@ struct MigrateCommand: ParsableCommand {
     }
 }
 
-/// `tollgate job …`
+/// The command `tollgate job …`.
 struct JobCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job", abstract: "Run what timers run.", subcommands: [Sweep.self])
@@ -124,7 +133,8 @@ struct JobCommand: ParsableCommand {
             }
             if output.json {
                 printJSON([
-                    ("committed", JSONValue(Int64(summary.committed))), ("voided", JSONValue(Int64(summary.voided))),
+                    ("committed", JSONValue(Int64(summary.committed))),
+                    ("voided", JSONValue(Int64(summary.voided))),
                     ("holds_settled", JSONValue(Int64(summary.holdsSettled))),
                     ("holds_released", JSONValue(Int64(summary.holdsReleased))),
                     ("alive", JSONValue(Int64(summary.alive))), ("failed", JSONValue(Int64(summary.failed))),
@@ -132,7 +142,8 @@ struct JobCommand: ParsableCommand {
             } else {
                 print(
                     "sweep: \(summary.committed) committed, \(summary.voided) voided, \(summary.holdsSettled) holds settled, "
-                        + "\(summary.holdsReleased) holds released, \(summary.alive) still running, \(summary.failed) failed")
+                        + "\(summary.holdsReleased) holds released, \(summary.alive) still running, \(summary.failed) failed"
+                )
             }
             guard summary.failed == 0 else { throw ExitCode.failure }
         }

@@ -2,7 +2,7 @@ import ArgumentParser
 import FastCGI
 import ProviderSimulator
 
-/// `tollgate simulate-provider`
+/// The command `tollgate simulate-provider`.
 struct SimulateProviderCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate-provider",

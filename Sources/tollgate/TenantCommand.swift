@@ -8,7 +8,7 @@ import Settlement
 import Tenancy
 import Threads
 
-/// `tollgate tenant …`
+/// The command `tollgate tenant …`.
 struct TenantCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tenant", abstract: "Create and look at tenants: who is billed.",
@@ -29,15 +29,20 @@ struct TenantCommand: ParsableCommand {
             let tenant = try parseTenant(name)
             let credit = try balance.map { try parseMoney($0, "--balance") } ?? .zero
             let limit = try parseMoney(creditLimit, "--credit-limit")
-            guard limit <= .holdLimit else { throw ValidationError("--credit-limit: at most \(Money.holdLimit)") }
-            guard TimeZones.isKnown(timeZone) else { throw ValidationError("--time-zone: '\(timeZone)' is not known") }
+            guard limit <= .holdLimit else {
+                throw ValidationError("--credit-limit: at most \(Money.holdLimit)")
+            }
+            guard TimeZones.isKnown(timeZone) else {
+                throw ValidationError("--time-zone: '\(timeZone)' is not known")
+            }
             for quota in [dailyQuota, monthlyQuota] where quota.map({ $0 < 0 }) ?? false {
                 throw ValidationError("a quota is never negative; leave it out for none")
             }
             let stores = try CommandStores()
             let made = try attempt {
                 try stores.tenants.create(
-                    tenant, timeZone: timeZone, creditLimit: limit, dailyQuota: dailyQuota, monthlyQuota: monthlyQuota)
+                    tenant, timeZone: timeZone, creditLimit: limit, dailyQuota: dailyQuota,
+                    monthlyQuota: monthlyQuota)
             }
             guard made else { throw fail("tenant '\(tenant)' exists already", ExitStatus.conflict) }
             if credit > .zero {
@@ -68,12 +73,15 @@ struct TenantCommand: ParsableCommand {
             if output.json {
                 printJSON([
                     ("id", .string(name)), ("status", .string(tenant.isSuspended ? "suspended" : "active")),
-                    ("balance", .string(totals.balance.description)), ("credited", .string(totals.credited.description)),
-                    ("charged", .string(totals.charged.description)), ("held", .string(totals.held.description)),
+                    ("balance", .string(totals.balance.description)),
+                    ("credited", .string(totals.credited.description)),
+                    ("charged", .string(totals.charged.description)),
+                    ("held", .string(totals.held.description)),
                     ("redis_balance", JSONValue(hot?.balance.description)),
                     ("redis_held", JSONValue(hot?.held.description)),
                     ("credit_limit", .string(tenant.limits.creditLimit.description)),
-                    ("daily_used", JSONValue(hot?.dailyUsed)), ("daily_quota", JSONValue(tenant.limits.dailyQuota)),
+                    ("daily_used", JSONValue(hot?.dailyUsed)),
+                    ("daily_quota", JSONValue(tenant.limits.dailyQuota)),
                     ("monthly_used", JSONValue(hot?.monthlyUsed)),
                     ("monthly_quota", JSONValue(tenant.limits.monthlyQuota)),
                     ("committed", JSONValue(totals.committed)), ("pending", JSONValue(totals.pending)),
@@ -89,10 +97,14 @@ struct TenantCommand: ParsableCommand {
                     ["balance", "$\(totals.balance)", hot.map { "$\($0.balance)" } ?? "not loaded"],
                     ["held", "$\(totals.held)", hot.map { "$\($0.held)" } ?? ""],
                     ["charged", "$\(totals.charged)", ""], ["credited", "$\(totals.credited)", ""],
-                    ["requests charged", "\(totals.committed)", ""], ["requests running", "\(totals.pending)", ""],
+                    ["requests charged", "\(totals.committed)", ""],
+                    ["requests running", "\(totals.pending)", ""],
                     ["requests voided", "\(totals.voided)", ""],
                     ["requests today", limit(tenant.limits.dailyQuota), hot.map { "\($0.dailyUsed)" } ?? ""],
-                    ["requests this month", limit(tenant.limits.monthlyQuota), hot.map { "\($0.monthlyUsed)" } ?? ""],
+                    [
+                        "requests this month", limit(tenant.limits.monthlyQuota),
+                        hot.map { "\($0.monthlyUsed)" } ?? "",
+                    ],
                 ])
         }
 
@@ -139,7 +151,7 @@ struct TenantCommand: ParsableCommand {
     }
 }
 
-/// `tollgate credit …`
+/// The command `tollgate credit …`.
 struct CreditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "credit", abstract: "Add money to tenants.", subcommands: [Add.self])
@@ -158,7 +170,9 @@ struct CreditCommand: ParsableCommand {
             let id = try parseTenant(tenant)
             let money = try parseMoney(amount, "amount")
             guard money > .zero else { throw ValidationError("amount: more than zero") }
-            guard (1...200).contains(externalId.count) else { throw ValidationError("--external-id: 1 to 200 characters") }
+            guard (1...200).contains(externalId.count) else {
+                throw ValidationError("--external-id: 1 to 200 characters")
+            }
             let stores = try CommandStores()
             let outcome = try stores.addCredit(money, to: id, kind: kind, externalID: externalId)
             let totals = try attempt { try LedgerReader.totals(stores.money.database, of: id) }
@@ -180,17 +194,21 @@ struct CreditCommand: ParsableCommand {
 
 extension CommandStores {
     /// Adds a credit, or ends the command with the reason.
-    func addCredit(_ amount: Money, to tenant: TenantID, kind: String, externalID: String) throws -> CreditOutcome {
+    func addCredit(_ amount: Money, to tenant: TenantID, kind: String, externalID: String) throws
+        -> CreditOutcome
+    {
         let (found, _) = try tenants.required(tenant)
         let period = TimeZones().period(in: found.timeZone, unixSeconds: WallClock.unixMilliseconds / 1_000)
         let outcome = try attempt {
-            try money.settlement.addCredit(amount, to: tenant, kind: kind, externalID: externalID, period: period)
+            try money.settlement.addCredit(
+                amount, to: tenant, kind: kind, externalID: externalID, period: period)
         }
         switch outcome {
         case .added, .repeated: return outcome
         case .unknownTenant: throw fail("there is no tenant '\(tenant)'", ExitStatus.notFound)
         case .conflict(let standing):
-            throw fail("'\(externalID)' was added before with $\(standing), not $\(amount)", ExitStatus.conflict)
+            throw fail(
+                "'\(externalID)' was added before with $\(standing), not $\(amount)", ExitStatus.conflict)
         }
     }
 }

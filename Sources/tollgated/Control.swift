@@ -2,7 +2,9 @@ import FastCGI
 import Gateway
 import Synchronization
 
-/// What signals do: SIGTERM and SIGINT drain, SIGHUP reads the catalogue anew. A signal that comes before there is a responder waits.
+/// What signals do: SIGTERM and SIGINT drain, SIGHUP reads the catalogue anew.
+///
+/// A signal that comes before there is a responder waits.
 final class Control: Sendable {
     private struct State {
         var responder: Responder?

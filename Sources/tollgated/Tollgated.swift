@@ -26,13 +26,16 @@ enum Tollgated {
         }
     }
 
-    private static func serve(_ configuration: Configuration, _ registry: PrometheusRegistry, _ logger: Logger) {
+    private static func serve(
+        _ configuration: Configuration, _ registry: PrometheusRegistry, _ logger: Logger
+    ) {
         let control = Control()
         do {
             // Before any other thread starts, so that all of them leave signals to this one.
             try SignalThread.start { control.receive($0) }
             let listening = try sockets(configuration)
-            let responder = try Responder(configuration, listening: listening, metrics: registry, logger: logger)
+            let responder = try Responder(
+                configuration, listening: listening, metrics: registry, logger: logger)
             control.attach(responder)
             responder.run()
         } catch {
@@ -41,7 +44,9 @@ enum Tollgated {
     }
 
     /// Answers the one request of a CGI process.
-    private static func serveCGI(_ configuration: Configuration, _ registry: PrometheusRegistry, _ logger: Logger) {
+    private static func serveCGI(
+        _ configuration: Configuration, _ registry: PrometheusRegistry, _ logger: Logger
+    ) {
         let services = Services(configuration, metrics: registry, logger: logger)
         do throws(StepOrderError) {
             let endpoints = try Endpoints(services)

@@ -68,6 +68,7 @@ import Threads
             gate.pass()
             answer(exchange, "200 OK", "done")
         }
+        #expect(responder.becomesQuiet())
         let held = try (0..<4).map { _ in try responder.connect() }
         for (index, client) in held.enumerated() {
             client.send(Records.request())

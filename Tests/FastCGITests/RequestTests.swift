@@ -36,10 +36,11 @@ import Testing
     @Test func `a body of five megabytes arrives and returns unchanged`() throws {
         let responder = try TestResponder(handler: echo)
         let client = try responder.connect()
-        let body = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ 65 & 0x3f | 0x40) }
+        let body = (0..<5_000_000).map { UInt8(32 + $0 * 31 % 95) }
         client.send(Records.request(body: body))
         let answer = try #require(client.answer())
-        #expect(Array(answer.utf8.suffix(body.count)) == body)
+        let isUnchanged = Array(answer.utf8.suffix(body.count)) == body
+        #expect(isUnchanged)
     }
 
     @Test func `a body shorter than announced is an error and not a request`() throws {

@@ -54,9 +54,12 @@ final class TestResponder {
         return client
     }
 
-    /// Waits until no worker is busy.
+    /// Waits until all workers have started and none is busy.
     func becomesQuiet() -> Bool {
-        eventually { self.pool.statistics.workersBusy == 0 }
+        eventually {
+            let statistics = self.pool.statistics
+            return statistics.workersBusy == 0 && statistics.workers >= self.pool.limits.workersMin
+        }
     }
 }
 

@@ -11,10 +11,20 @@ import Threads
 
     private func configuration(_ connectionString: String) -> PostgresConfiguration {
         var configuration = PostgresConfiguration(connectionString: connectionString)
-        configuration.statementTimeoutMilliseconds = 300
-        configuration.connectTimeoutMilliseconds = 300
         configuration.leaseTimeoutMilliseconds = 100
+        configuration.connectTimeoutMilliseconds = 10_000
         return configuration
+    }
+
+    /// Asks until PostgreSQL answers again.
+    private func recovers(_ pool: PostgresPool) -> Bool {
+        let deadline = Deadline.after(seconds: 30)
+        while !deadline.isPast {
+            // Failing is what is expected at first.
+            if (try? pool.query(one)) != nil { return true }
+            usleep(20_000)
+        }
+        return false
     }
 
     @Test func `a pool that is used up says so in time, and serves again afterwards`() throws {
@@ -63,7 +73,9 @@ import Threads
     }
 
     @Test func `a slow statement is refused by the server and its connection stays`() throws {
-        let pool = PostgresPool(configuration(try SharedServers.postgres().connectionString()))
+        var configuration = configuration(try SharedServers.postgres().connectionString())
+        configuration.statementTimeoutMilliseconds = 1_000
+        let pool = PostgresPool(configuration)
         let process = Statement(name: "pid", sql: "SELECT pg_backend_pid()")
         let before = try pool.query(process).int(0, 0)
         let error = #expect(throws: PostgresError.self) {
@@ -76,28 +88,26 @@ import Threads
     @Test func `a stopped server costs a bounded time, and the pool recovers`() throws {
         let directory = try TemporaryDirectory()
         let server = try PrivatePostgres(directory: directory.path, options: .forTests)
-        let pool = PostgresPool(configuration(server.connectionString()))
-        let backend = Int32(
-            try pool.query(Statement(name: "pid", sql: "SELECT pg_backend_pid()")).int(0, 0))
+        var configuration = configuration(server.connectionString())
+        configuration.statementTimeoutMilliseconds = 1_000
+        configuration.connectTimeoutMilliseconds = 1_000
+        let pool = PostgresPool(configuration)
+        let process = Statement(name: "pid", sql: "SELECT pg_backend_pid()")
+        let backend = Int32(try pool.query(process).int(0, 0))
         // The backend is a child of the server we started; it is stopped while it is certainly alive.
         server.process?.send(SIGSTOP)
         kill(backend, SIGSTOP)
         let start = Deadline.now
-        #expect(throws: PostgresError.timeout) {
-            try pool.transaction([(Statement(name: "pid", sql: "SELECT pg_backend_pid()"), [])])
-        }
+        #expect(throws: PostgresError.timeout) { try pool.transaction([(process, [])]) }
         #expect(throws: PostgresError.unreachable("no answer in time")) { try pool.query(one) }
-        #expect(start.elapsedNanoseconds < 3_000_000_000)
-        let refusal = Deadline.now
-        for _ in 0..<20 {
-            #expect(throws: PostgresError.unreachable("no answer in time")) { try pool.query(one) }
-        }
+        #expect(start.elapsedNanoseconds < 6_000_000_000)
+        let refusals = Deadline.now
+        for _ in 0..<5 { #expect(throws: PostgresError.self) { try pool.query(one) } }
         #expect(
-            refusal.elapsedNanoseconds < 1_000_000_000, "after a failed connect the next ones fail at once")
+            refusals.elapsedNanoseconds < 4_000_000_000, "after a failed connect the next ones fail at once")
         kill(backend, SIGCONT)
         server.process?.send(SIGCONT)
-        usleep(150_000)
-        #expect(try pool.query(one).int(0, 0) == 1)
+        #expect(recovers(pool))
     }
 
     @Test func `connections of a restarted server are replaced without an error`() throws {
@@ -115,7 +125,7 @@ import Threads
             let error = #expect(throws: PostgresError.self) { try pool.query(one) }
             #expect(error?.isOutcomeUnknown == false)
             try server.start()
-            usleep(150_000)
+            #expect(recovers(pool))
             for _ in 0..<3 { #expect(try pool.query(one).int(0, 0) == 1) }
         }
     }

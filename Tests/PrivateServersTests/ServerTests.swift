@@ -51,6 +51,23 @@ import Threads
         rmdir(postgres.socketDirectory)
     }
 
+    @Test(.enabled(if: geteuid() == 0))
+    func `a directory that PostgreSQL cannot reach is replaced for its data`() throws {
+        let directory = try TemporaryDirectory()
+        let closed = directory.path + "/closed"
+        mkdir(closed, 0o700)
+        let server = try PrivatePostgres(directory: closed, options: .forTests)
+        #expect(server.dataDirectory.hasPrefix("/var/lib/tollgate/"))
+        #expect(server.logPath.hasPrefix(closed))
+        #expect(try server.run(sql: "SELECT 1") == "1\n")
+        server.stop()
+        rmdir(server.socketDirectory)
+        try #require(server.dataDirectory.hasSuffix("/data"))
+        _ = try ChildProcess.run([
+            "/bin/rm", "-rf", String(server.dataDirectory.dropLast("/data".utf8.count)),
+        ])
+    }
+
     @Test func `Redis answers, and keeps its data over a restart`() throws {
         let redis = try SharedServers.Redis()
         #expect(try command(redis, "set", "a", "1") == "OK\n")

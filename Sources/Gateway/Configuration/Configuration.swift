@@ -2,7 +2,9 @@ package import FastCGI
 package import HTTPClient
 package import Logging
 
-/// Everything that can be set about a responder, with the unit in each name. All of it comes from the environment.
+/// Everything that can be set about a responder, with the unit in each name.
+///
+/// All of it comes from the environment.
 package struct Configuration: Sendable {
     /// Where the money is kept.
     package var store: StoreConfiguration
@@ -50,23 +52,33 @@ package struct Configuration: Sendable {
         responder.workersMin = settings.integer("TOLLGATE_WORKERS_MIN", default: 8, in: 0...10_000)
         responder.workersMax = settings.integer("TOLLGATE_WORKERS_MAX", default: 1_024, in: 1...20_000)
         responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
-        responder.writeTimeoutSeconds = settings.integer("TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
-        bodyBytesMax = settings.integer("TOLLGATE_BODY_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
-        answerBytesMax = settings.integer("TOLLGATE_ANSWER_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
+        responder.writeTimeoutSeconds = settings.integer(
+            "TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
+        bodyBytesMax = settings.integer(
+            "TOLLGATE_BODY_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
+        answerBytesMax = settings.integer(
+            "TOLLGATE_ANSWER_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
         requestSecondsMax = settings.integer("TOLLGATE_REQUEST_SECONDS_MAX", default: 600, in: 1...900)
         upstreamTimeouts = HTTPTimeouts(
-            connectMilliseconds: settings.integer("TOLLGATE_UPSTREAM_CONNECT_MILLISECONDS", default: 5_000, in: 1...600_000),
-            firstByteMilliseconds: settings.integer("TOLLGATE_UPSTREAM_FIRST_BYTE_MILLISECONDS", default: 120_000, in: 1...900_000),
-            gapMilliseconds: settings.integer("TOLLGATE_UPSTREAM_GAP_MILLISECONDS", default: 120_000, in: 1...900_000),
+            connectMilliseconds: settings.integer(
+                "TOLLGATE_UPSTREAM_CONNECT_MILLISECONDS", default: 5_000, in: 1...600_000),
+            firstByteMilliseconds: settings.integer(
+                "TOLLGATE_UPSTREAM_FIRST_BYTE_MILLISECONDS", default: 120_000, in: 1...900_000),
+            gapMilliseconds: settings.integer(
+                "TOLLGATE_UPSTREAM_GAP_MILLISECONDS", default: 120_000, in: 1...900_000),
             totalMilliseconds: requestSecondsMax * 1_000)
-        outputTokensDefault = Int64(settings.integer("TOLLGATE_OUTPUT_TOKENS_DEFAULT", default: 4_096, in: 1...10_000_000))
-        outputTokensMax = Int64(settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: 1...10_000_000))
+        outputTokensDefault = Int64(
+            settings.integer("TOLLGATE_OUTPUT_TOKENS_DEFAULT", default: 4_096, in: 1...10_000_000))
+        outputTokensMax = Int64(
+            settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: 1...10_000_000))
         candidatesMax = settings.integer("TOLLGATE_CANDIDATES_MAX", default: 3, in: 1...20)
         keepAliveSeconds = settings.integer("TOLLGATE_KEEP_ALIVE_SECONDS", default: 10, in: 1...600)
         drainSeconds = settings.integer("TOLLGATE_DRAIN_SECONDS", default: 60, in: 0...3_600)
         ownerLeaseSeconds = settings.integer("TOLLGATE_OWNER_LEASE_SECONDS", default: 60, in: 2...3_600)
-        databaseConnectionsMax = settings.integer("TOLLGATE_DATABASE_CONNECTIONS_MAX", default: 8, in: 1...1_000)
-        let level = settings.word("TOLLGATE_LOG_LEVEL", default: "info", of: Logger.Level.allCases.map(\.rawValue))
+        databaseConnectionsMax = settings.integer(
+            "TOLLGATE_DATABASE_CONNECTIONS_MAX", default: 8, in: 1...1_000)
+        let level = settings.word(
+            "TOLLGATE_LOG_LEVEL", default: "info", of: Logger.Level.allCases.map(\.rawValue))
         logLevel = Logger.Level(rawValue: level) ?? .info
         crashAt = settings.optionalText("TOLLGATE_CRASH_AT")
         guard settings.mistakes.isEmpty else { throw ConfigurationError(mistakes: settings.mistakes) }

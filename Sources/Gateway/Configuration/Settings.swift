@@ -27,7 +27,9 @@ package struct Settings: Sendable {
     package mutating func integer(_ name: String, default standard: Int, in range: ClosedRange<Int>) -> Int {
         guard let text = optionalText(name) else { return standard }
         guard let value = Int(text), range.contains(value) else {
-            mistakes.append("\(name) is '\(text)', but must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            mistakes.append(
+                "\(name) is '\(text)', but must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
             return standard
         }
         return value

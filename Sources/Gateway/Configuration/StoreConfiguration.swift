@@ -24,7 +24,8 @@ package struct StoreConfiguration: Sendable {
         migrateDatabase = settings.optionalText("TOLLGATE_MIGRATE_DATABASE") ?? database
         redis = settings.text("TOLLGATE_REDIS", purpose: "the path of Redis' socket, or host:port")
         redisPassword = settings.optionalText("TOLLGATE_REDIS_PASSWORD")
-        redisTimeoutMilliseconds = settings.integer("TOLLGATE_REDIS_TIMEOUT_MILLISECONDS", default: 300, in: 10...10_000)
+        redisTimeoutMilliseconds = settings.integer(
+            "TOLLGATE_REDIS_TIMEOUT_MILLISECONDS", default: 300, in: 10...10_000)
         pepper = StoreConfiguration.readPepper(&settings)
     }
 
@@ -42,7 +43,10 @@ package struct StoreConfiguration: Sendable {
             return missing
         }
         guard let pepper = Pepper(String(decoding: data, as: UTF8.self)) else {
-            settings.add(mistake: "TOLLGATE_PEPPER_FILE: '\(path)' holds fewer than 32 characters; make it with: openssl rand -hex 32")
+            settings.add(
+                mistake:
+                    "TOLLGATE_PEPPER_FILE: '\(path)' holds fewer than 32 characters; make it with: openssl rand -hex 32"
+            )
             return missing
         }
         return pepper

@@ -16,7 +16,7 @@ struct AdminEndpoints: Sendable {
         self.services = services
     }
 
-    /// `GET /admin/v1/tenants?after=NAME&limit=N`
+    /// Answers `GET /admin/v1/tenants?after=NAME&limit=N`.
     func tenants(_ query: String) throws(GatewayError) -> [UInt8] {
         let parameters = try parameters(query, only: ["after", "limit"])
         let limit = try limit(parameters)
@@ -51,7 +51,7 @@ struct AdminEndpoints: Sendable {
         return writer.bytes
     }
 
-    /// `GET /admin/v1/transactions?tenant=NAME&status=STATUS&before=TRACE&limit=N`
+    /// Answers `GET /admin/v1/transactions?tenant=NAME&status=STATUS&before=TRACE&limit=N`.
     func transactions(_ query: String) throws(GatewayError) -> [UInt8] {
         let parameters = try parameters(query, only: ["tenant", "status", "before", "limit"])
         let limit = try limit(parameters)
@@ -74,9 +74,11 @@ struct AdminEndpoints: Sendable {
         return writer.bytes
     }
 
-    private func parameters(_ query: String, only names: Set<String>) throws(GatewayError) -> QueryParameters {
+    private func parameters(_ query: String, only names: Set<String>) throws(GatewayError) -> QueryParameters
+    {
         guard let parameters = QueryParameters(query), parameters.contains(only: names) else {
-            throw .invalidParameter(nil, "Allowed parameters: \(names.sorted().joined(separator: ", ")), each once.")
+            throw .invalidParameter(
+                nil, "Allowed parameters: \(names.sorted().joined(separator: ", ")), each once.")
         }
         return parameters
     }
@@ -84,7 +86,8 @@ struct AdminEndpoints: Sendable {
     private func limit(_ parameters: QueryParameters) throws(GatewayError) -> Int {
         guard let text = parameters["limit"] else { return AdminEndpoints.rowsDefault }
         guard let limit = Int(text), (1...AdminEndpoints.rowsMax).contains(limit) else {
-            throw .invalidParameter("limit", "limit must be a whole number from 1 to \(AdminEndpoints.rowsMax).")
+            throw .invalidParameter(
+                "limit", "limit must be a whole number from 1 to \(AdminEndpoints.rowsMax).")
         }
         return limit
     }

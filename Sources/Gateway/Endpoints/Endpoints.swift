@@ -40,7 +40,8 @@ package struct Endpoints: Sendable {
         let trace = Endpoints.newTrace()
         let request = RequestLine(exchange)
         do throws(GatewayError) {
-            guard let listener = request.listener, let route = Route(path: request.path, listener: listener) else {
+            guard let listener = request.listener, let route = Route(path: request.path, listener: listener)
+            else {
                 throw .notFound(request.path)
             }
             guard request.method == route.method || (request.method == "HEAD" && route.method == "GET") else {
@@ -72,14 +73,17 @@ package struct Endpoints: Sendable {
         switch route {
         case .chatCompletions:
             let deadline = Deadline.after(seconds: services.configuration.requestSecondsMax)
-            var context = WorkflowContext(trace: trace, exchange: exchange, startedAt: .now, deadline: deadline)
+            var context = WorkflowContext(
+                trace: trace, exchange: exchange, startedAt: .now, deadline: deadline)
             chatCompletions.run(&context)
         case .models:
             let caller = try auth.caller(of: exchange)
             answer(ModelListing.listBody(models(for: caller)), to: exchange, trace)
         case .model(let name):
             let caller = try auth.caller(of: exchange)
-            guard let model = models(for: caller).first(where: { $0.id == name }) else { throw .unknownModel(name) }
+            guard let model = models(for: caller).first(where: { $0.id == name }) else {
+                throw .unknownModel(name)
+            }
             answer(model.body, to: exchange, trace)
         case .health: answer(Array(#"{"status":"ok"}"#.utf8), to: exchange, trace)
         case .readiness: answerReadiness(exchange, trace)
@@ -91,7 +95,9 @@ package struct Endpoints: Sendable {
 
     private func checkAdmin(_ exchange: Exchange) throws(GatewayError) {
         let token: String
-        do throws(GatewayError) { token = try Credentials.key(of: exchange) } catch { throw .invalidAdminToken }
+        do throws(GatewayError) { token = try Credentials.key(of: exchange) } catch {
+            throw .invalidAdminToken
+        }
         do throws(TenancyError) {
             guard try services.keys.isAdminToken(token) else { throw TenancyError.invalidKey }
         } catch {
@@ -104,7 +110,8 @@ package struct Endpoints: Sendable {
     private func models(for caller: Caller) -> [ModelListing] {
         let allowed = caller.key.allowedModels
         return services.catalog.current.models
-            .filter { name, models in (allowed?.contains(name) ?? true) && models.contains { $0.price != nil } }
+            .filter { name, models in (allowed?.contains(name) ?? true) && models.contains { $0.price != nil }
+            }
             .map { name, _ in ModelListing(id: name, createdSeconds: 0, owner: "tollgate") }
             .sorted { $0.id < $1.id }
     }

@@ -10,12 +10,14 @@ import Tenancy
 
 extension GatewayError {
     private static func refusal(
-        _ code: String, status: Int, type: String, clientCode: String, _ message: String, param: String? = nil,
+        _ code: String, status: Int, type: String, clientCode: String, _ message: String,
+        param: String? = nil,
         detail: String = ""
     ) -> GatewayError {
         GatewayError(
             source: .client, code: code, status: status,
-            client: OpenAIErrorBody(message: message, type: type, param: param, code: clientCode), detail: detail)
+            client: OpenAIErrorBody(message: message, type: type, param: param, code: clientCode),
+            detail: detail)
     }
 
     private static func unavailable(_ code: String, _ message: String, detail: String) -> GatewayError {
@@ -59,7 +61,8 @@ extension GatewayError {
 
     static func methodNotAllowed(_ allowed: String) -> GatewayError {
         refusal(
-            "METHOD_NOT_ALLOWED", status: 405, type: "invalid_request_error", clientCode: "method_not_allowed",
+            "METHOD_NOT_ALLOWED", status: 405, type: "invalid_request_error",
+            clientCode: "method_not_allowed",
             "This endpoint takes \(allowed) only.", detail: allowed)
     }
 
@@ -82,7 +85,8 @@ extension GatewayError {
         "The API key is not valid.")
 
     static let ambiguousCredentials = refusal(
-        "AMBIGUOUS_CREDENTIALS", status: 400, type: "invalid_request_error", clientCode: "ambiguous_credentials",
+        "AMBIGUOUS_CREDENTIALS", status: 400, type: "invalid_request_error",
+        clientCode: "ambiguous_credentials",
         "More than one API key was sent, and they differ.")
 
     init(_ error: TenancyError) {
@@ -102,7 +106,8 @@ extension GatewayError {
                 "This tenant is suspended.")
         case .unavailable(let detail):
             self = .unavailable(
-                "AUTH_UNAVAILABLE", "The API key cannot be checked right now. Please try again.", detail: detail)
+                "AUTH_UNAVAILABLE", "The API key cannot be checked right now. Please try again.",
+                detail: detail)
         }
     }
 
@@ -111,7 +116,8 @@ extension GatewayError {
     static func unknownModel(_ model: String) -> GatewayError {
         refusal(
             "ROUTING_NO_PROVIDER", status: 404, type: "invalid_request_error", clientCode: "model_not_found",
-            "The model '\(model)' does not exist or you do not have access to it.", param: "model", detail: model)
+            "The model '\(model)' does not exist or you do not have access to it.", param: "model",
+            detail: model)
     }
 
     static func unpricedModel(_ model: String) -> GatewayError {
@@ -124,13 +130,15 @@ extension GatewayError {
 
     static func unboundedParts(_ kind: String) -> GatewayError {
         refusal(
-            "PART_NOT_PRICED", status: 400, type: "invalid_request_error", clientCode: "unsupported_parameter",
+            "PART_NOT_PRICED", status: 400, type: "invalid_request_error",
+            clientCode: "unsupported_parameter",
             "This model takes no \(kind) here: their cost has no bound.", param: "messages")
     }
 
     static func costBeyondLimit() -> GatewayError {
         refusal(
-            "COST_BEYOND_LIMIT", status: 400, type: "invalid_request_error", clientCode: "request_too_expensive",
+            "COST_BEYOND_LIMIT", status: 400, type: "invalid_request_error",
+            clientCode: "request_too_expensive",
             "This request could cost more than any single request may.")
     }
 }
@@ -144,7 +152,8 @@ extension GatewayError {
         case .refused(let refusal): self.init(refusal, retry: retry)
         case .unavailable(let detail):
             self = .unavailable(
-                "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.", detail: detail)
+                "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.",
+                detail: detail)
         case .conflict:
             self = .unavailable("TRACE_CONFLICT", "Please try again.", detail: "the trace id is taken")
         case .unknownTenant:
@@ -166,7 +175,8 @@ extension GatewayError {
         case .balance:
             code = "QUOTA_BALANCE_EXCEEDED"
             status = 402
-            message = "Your balance does not cover the most this request could cost. Add credit, or lower max_tokens."
+            message =
+                "Your balance does not cover the most this request could cost. Add credit, or lower max_tokens."
         case .dailyQuota:
             code = "QUOTA_DAILY_EXCEEDED"
             message = "You have used all \(refusal.limitValue) requests of the day."
@@ -187,7 +197,8 @@ extension GatewayError {
         GatewayError(
             source: .gateway, code: "BILLING_RECORD_FAILED", status: 500,
             client: OpenAIErrorBody(
-                message: "The answer could not be recorded. You are not charged for it.", type: "server_error",
+                message: "The answer could not be recorded. You are not charged for it.",
+                type: "server_error",
                 code: "billing_record_failed"), detail: detail)
     }
 }
@@ -217,13 +228,16 @@ extension GatewayError {
         }
     }
 
-    static func upstreamStatus(_ status: Int, provider: String, retryAfterSeconds: Int?, detail: String) -> GatewayError {
+    static func upstreamStatus(_ status: Int, provider: String, retryAfterSeconds: Int?, detail: String)
+        -> GatewayError
+    {
         if status == 429 {
             return GatewayError(
                 source: .upstream, code: "UPSTREAM_CALL_FAILED", status: 429,
                 client: OpenAIErrorBody(
                     message: "The provider is limiting requests. Please try again later.",
-                    type: "rate_limit_exceeded", code: "rate_limit_exceeded"), detail: "\(provider): \(detail)",
+                    type: "rate_limit_exceeded", code: "rate_limit_exceeded"),
+                detail: "\(provider): \(detail)",
                 retryAfterSeconds: retryAfterSeconds ?? 1)
         }
         return .upstream(
@@ -236,7 +250,8 @@ extension GatewayError {
         GatewayError(
             source: .client, code: "UPSTREAM_REJECTED", status: status,
             client: OpenAIErrorBody(
-                message: error?.message ?? "The provider refused this request.", type: "invalid_request_error",
+                message: error?.message ?? "The provider refused this request.",
+                type: "invalid_request_error",
                 param: error?.param, code: error?.code ?? "upstream_rejected"),
             detail: "\(provider): status \(status)")
     }
@@ -251,7 +266,8 @@ extension GatewayError {
         "SHUTTING_DOWN", "This server is restarting. Please try again.", detail: "drain deadline passed")
 
     static let overloaded = unavailable(
-        "OVERLOADED", "This server has more requests than it can serve. Please try again.", detail: "queue full")
+        "OVERLOADED", "This server has more requests than it can serve. Please try again.",
+        detail: "queue full")
 }
 
 // MARK: - Admin endpoints
@@ -259,7 +275,8 @@ extension GatewayError {
 extension GatewayError {
     static func invalidParameter(_ name: String?, _ message: String) -> GatewayError {
         refusal(
-            "INVALID_PARAMETER", status: 400, type: "invalid_request_error", clientCode: "invalid_parameter", message,
+            "INVALID_PARAMETER", status: 400, type: "invalid_request_error", clientCode: "invalid_parameter",
+            message,
             param: name)
     }
 

@@ -13,7 +13,9 @@ struct AnswerHead {
         text = "Status: \(status) \(AnswerHead.reason(status))\r\nContent-Type: \(contentType)\r\n"
     }
 
-    /// Adds a header line. Values are ours or have been checked: a line break in one would end the header.
+    /// Adds a header line.
+    ///
+    /// Values are ours or have been checked: a line break in one would end the header.
     mutating func add(_ name: String, _ value: String) {
         precondition(!value.utf8.contains { $0 < 0x20 }, "a header value must not break its line")
         text += "\(name): \(value)\r\n"
@@ -55,7 +57,9 @@ extension AnswerHead {
         add("openai-processing-ms", String(context.startedAt.elapsedNanoseconds / 1_000_000))
         let sections = context.filledSections
         if let quota = sections.quotaCheck?.hold.held {
-            addLimit(quota.dailyQuota ?? quota.monthlyQuota, used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
+            addLimit(
+                quota.dailyQuota ?? quota.monthlyQuota,
+                used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
         }
         if let billing = sections.billing, billing.isDurable {
             add("x-tollgate-cost", billing.charge.description)

@@ -49,7 +49,9 @@ package struct MoneyStores: Sendable {
             retries: retries, crashPoints: crashPoints)
     }
 
-    /// Learns which life of Redis answers, so that scripts accept this process's commands. The responder learns it by its first rebuild.
+    /// Learns which life of Redis answers, so that scripts accept this process's commands.
+    ///
+    /// The responder learns it by its first rebuild.
     package func registerRedis() throws(SettlementError) {
         do throws(QuotaError) {
             let identity = try quota.identity()

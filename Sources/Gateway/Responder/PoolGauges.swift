@@ -13,7 +13,8 @@ final class PoolGauges: Sendable {
     func values(of services: Services) -> [(String, Int64)] {
         guard let statistics = pool.withLock({ $0 })?.statistics else { return [] }
         return [
-            ("tollgate_workers", Int64(statistics.workers)), ("tollgate_workers_busy", Int64(statistics.workersBusy)),
+            ("tollgate_workers", Int64(statistics.workers)),
+            ("tollgate_workers_busy", Int64(statistics.workersBusy)),
             ("tollgate_connections", Int64(statistics.connections)),
             ("tollgate_connections_idle", Int64(statistics.connectionsIdle)),
             ("tollgate_queued", Int64(statistics.queued)),

@@ -32,7 +32,8 @@ package struct Readiness: Sendable {
         do throws(PostgresError) {
             let version = try Migrator.version(of: money.database)
             guard version == Migrator.currentVersion else {
-                return "the schema is at version \(version), this build needs \(Migrator.currentVersion): run 'tollgate migrate'"
+                return
+                    "the schema is at version \(version), this build needs \(Migrator.currentVersion): run 'tollgate migrate'"
             }
             guard try money.ledger.isDurable() else {
                 return "synchronous_commit is off: a crash would lose charges; set it to on"

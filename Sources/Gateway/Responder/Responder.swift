@@ -70,7 +70,9 @@ package final class Responder: Sendable {
         services.logger.notice("stopped")
     }
 
-    /// Begins draining; ``run()`` returns when it is done. From any thread.
+    /// Begins draining; ``run()`` returns when it is done.
+    ///
+    /// From any thread.
     package func stop() {
         services.logger.notice("draining", metadata: ["seconds": "\(services.configuration.drainSeconds)"])
         pool.drain(seconds: services.configuration.drainSeconds)
@@ -87,7 +89,8 @@ package final class Responder: Sendable {
             let version = try Migrator.version(of: database)
             guard version == Migrator.currentVersion else {
                 throw PostgresError.invalidValue(
-                    "the schema is at version \(version) and this build needs \(Migrator.currentVersion); run 'tollgate migrate'")
+                    "the schema is at version \(version) and this build needs \(Migrator.currentVersion); run 'tollgate migrate'"
+                )
             }
             try services.money.ledger.makePartitions()
             try services.money.ledger.renewOwner(
@@ -111,7 +114,9 @@ package final class Responder: Sendable {
     }
 
     /// Follows announced changes; a reload each few seconds is the net beneath.
-    private static func watchChanges(_ services: Services) throws(WorkerThread.CreationError) -> PostgresListener {
+    private static func watchChanges(_ services: Services) throws(WorkerThread.CreationError)
+        -> PostgresListener
+    {
         let configuration = services.configuration.store.databaseConfiguration(
             name: "tollgated-listener", connectionsMax: 1)
         let listener = try PostgresListener(
@@ -122,7 +127,11 @@ package final class Responder: Sendable {
                     reload(services)
                 },
                 onNotification: { notification in
-                    if notification.channel == "tollgate_tenancy" { services.keys.forget() } else { reload(services) }
+                    if notification.channel == "tollgate_tenancy" {
+                        services.keys.forget()
+                    } else {
+                        reload(services)
+                    }
                 }))
         _ = try WorkerThread(name: "reload", isDetached: true) {
             let pause = Signal()

@@ -7,7 +7,9 @@ import Quota
 import Settlement
 import Threads
 
-/// One structured log line and the counters of a request, whatever became of it. Never fails.
+/// One structured log line and the counters of a request, whatever became of it.
+///
+/// Never fails.
 package struct Audit: Step {
     package static let name: StepName = "audit"
     package static var dependsOn: [any Step.Type] { [] }
@@ -44,7 +46,8 @@ package struct Audit: Step {
             line["input_tokens"] = "\(answer.usage.promptTotal)"
             line["output_tokens"] = "\(answer.usage.completionTotal)"
             line["usage_source"] = "\(answer.usageSource.rawValue)"
-            line["stream_completed"] = "\(answer.outcome == .complete && sections.upstreamCall?.isStream == true)"
+            line["stream_completed"] =
+                "\(answer.outcome == .complete && sections.upstreamCall?.isStream == true)"
             if case .interrupted(let by) = answer.outcome { line["interrupted_by"] = "\(by.rawValue)" }
             if let problem = answer.usageProblem { line["usage_problem"] = "\(problem)" }
         }

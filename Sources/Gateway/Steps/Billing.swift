@@ -44,7 +44,8 @@ package struct Billing: Step {
         do throws(SettlementError) {
             // A client that has seen nothing is told of the failure, and must then not be charged.
             let settled = try settlement.settle(
-                hold, committed, otherwise: context.bytesDelivered == 0 ? context.settlement(.voided) : committed)
+                hold, committed,
+                otherwise: context.bytesDelivered == 0 ? context.settlement(.voided) : committed)
             context.billing.charge = settled.charge
             context.billing.balanceAfter = settled.balance
         } catch {

@@ -64,7 +64,8 @@ struct HoldBound {
 
     /// Computes the bound with the dearest candidate.
     init(
-        _ request: ChatRequest, candidates: [ProviderModel], outputTokensDefault: Int64, outputTokensMax: Int64
+        _ request: ChatRequest, candidates: [ProviderModel], outputTokensDefault: Int64,
+        outputTokensMax: Int64
     ) throws(GatewayError) {
         guard request.messages.imageParts == 0 else { throw .unboundedParts("images") }
         guard request.messages.audioParts == 0 else { throw .unboundedParts("audio") }
@@ -73,7 +74,8 @@ struct HoldBound {
         let cap = min(request.maxTokens.map { Int64($0) } ?? outputTokensDefault, modelMax, outputTokensMax)
         var dearest = Money.zero
         for candidate in candidates {
-            let inputTokens = (Int64(request.promptBytes) + candidate.bytesPerToken - 1) / candidate.bytesPerToken
+            let inputTokens =
+                (Int64(request.promptBytes) + candidate.bytesPerToken - 1) / candidate.bytesPerToken
             let bound = candidate.price?.upperBound(
                 inputTokens: inputTokens, outputTokens: cap, answers: Int64(request.n))
             guard let bound else { throw .costBeyondLimit() }

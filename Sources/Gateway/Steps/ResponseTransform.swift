@@ -34,7 +34,8 @@ package struct ResponseTransform: Step {
             preconditionFailure("upstream_call leaves a transfer or fails")
         }
         if context.upstreamCall.isStream {
-            var relay = StreamRelay(context, checkpoints: checkpoints, keepAliveMilliseconds: keepAliveMilliseconds)
+            var relay = StreamRelay(
+                context, checkpoints: checkpoints, keepAliveMilliseconds: keepAliveMilliseconds)
             let result = relay.run(&transfer, &context)
             context.responseTransform = try result.get()
         } else {
@@ -67,7 +68,8 @@ package struct ResponseTransform: Step {
         return ResponseTransformSection(
             outcome: .complete, usage: answer.usage.map { Usage($0) } ?? estimate,
             usageSource: answer.usage == nil ? .estimated : .provider,
-            usageProblem: answer.usage == nil ? answer.usageError.map { "\($0)" } ?? "no usage reported" : nil,
+            usageProblem: answer.usage == nil
+                ? answer.usageError.map { "\($0)" } ?? "no usage reported" : nil,
             body: body)
     }
 }

@@ -22,7 +22,8 @@ package struct RoutingStep: Step {
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
         let request = context.validation.request
         let allowed = context.externalAuth.caller.key.allowedModels
-        guard allowed?.contains(request.model) ?? true, let models = catalog.current.models[request.model] else {
+        guard allowed?.contains(request.model) ?? true, let models = catalog.current.models[request.model]
+        else {
             throw .unknownModel(request.model)
         }
         let priced = models.filter { $0.price != nil }

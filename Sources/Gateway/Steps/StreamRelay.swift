@@ -95,7 +95,8 @@ struct StreamRelay: ~Copyable {
             if received.isEmpty {
                 // The body ended without `[DONE]`: a provider that says why its last choice ended has finished all the same.
                 return reader.finishReason != nil
-                    ? .done : .interrupted(.provider, .upstreamGarbage(provider: provider, "stream ended early"))
+                    ? .done
+                    : .interrupted(.provider, .upstreamGarbage(provider: provider, "stream ended early"))
             }
         }
     }
@@ -119,7 +120,9 @@ struct StreamRelay: ~Copyable {
                 case .error: end = .interrupted(.provider, providerFailure())
                 case .usageOnly where !showsUsage: continue
                 case .choices, .usageOnly: parser.appendWire(of: event, to: &outgoing)
-                case .invalid: end = .interrupted(.provider, .upstreamGarbage(provider: provider, "an event is not JSON"))
+                case .invalid:
+                    end = .interrupted(
+                        .provider, .upstreamGarbage(provider: provider, "an event is not JSON"))
                 }
             }
         } catch {
@@ -137,7 +140,8 @@ struct StreamRelay: ~Copyable {
 
     private func providerFailure() -> GatewayError {
         .upstreamStatus(
-            500, provider: provider, retryAfterSeconds: nil, detail: reader.providerError?.message ?? "error event")
+            500, provider: provider, retryAfterSeconds: nil,
+            detail: reader.providerError?.message ?? "error event")
     }
 
     private func isFlushed() -> Bool {

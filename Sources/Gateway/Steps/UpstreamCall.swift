@@ -10,7 +10,9 @@ import Threads
 /// Watches the client meanwhile: one that has left is noticed also while the provider is still silent.
 package struct UpstreamCall: Step {
     package static let name: StepName = "upstream_call"
-    package static var dependsOn: [any Step.Type] { [TemplateRender.self, RoutingStep.self, Validation.self] }
+    package static var dependsOn: [any Step.Type] {
+        [TemplateRender.self, RoutingStep.self, Validation.self]
+    }
 
     private let client: HTTPTransport
     private let timeouts: HTTPTimeouts
@@ -53,7 +55,8 @@ package struct UpstreamCall: Step {
         let request = HTTPRequest(
             url: candidate.provider.baseURL + "/chat/completions",
             headers: [
-                ("content-type", "application/json"), ("authorization", "Bearer \(candidate.provider.credential)"),
+                ("content-type", "application/json"),
+                ("authorization", "Bearer \(candidate.provider.credential)"),
                 ("accept", isStream ? "text/event-stream" : "application/json"),
                 ("x-request-id", context.trace.description), ("x-tollgate-attempt", String(attempt)),
             ], body: body)

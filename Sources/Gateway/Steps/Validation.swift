@@ -34,7 +34,8 @@ package struct Validation: Step {
     }
 
     private func checkHeaders(_ exchange: Exchange) throws(GatewayError) {
-        if let encoding = exchange.parameter("HTTP_CONTENT_ENCODING"), encoding != "", encoding != "identity" {
+        if let encoding = exchange.parameter("HTTP_CONTENT_ENCODING"), encoding != "", encoding != "identity"
+        {
             throw .unsupportedContentEncoding
         }
         guard let type = exchange.parameter("CONTENT_TYPE"), !type.isEmpty else { return }

@@ -84,7 +84,9 @@ extension Optional: ContextRepresentable where Wrapped: ContextRepresentable {
     }
 }
 
-/// One field of a section, under the name the string view has for it. It reads and writes the section itself: there is no copy.
+/// One field of a section, under the name the string view has for it.
+///
+/// It reads and writes the section itself: there is no copy.
 package struct ContextField<Section>: Sendable {
     let name: String
     let read: @Sendable (Section) -> ContextValue
@@ -92,7 +94,8 @@ package struct ContextField<Section>: Sendable {
     let write: (@Sendable (inout Section, ContextValue) -> Bool)?
 
     /// A field that may be read and set.
-    init<Value: ContextRepresentable>(_ name: String, _ path: any WritableKeyPath<Section, Value> & Sendable) {
+    init<Value: ContextRepresentable>(_ name: String, _ path: any WritableKeyPath<Section, Value> & Sendable)
+    {
         self.name = name
         read = { $0[keyPath: path].contextValue }
         write = { section, value in

@@ -14,7 +14,9 @@ package struct ContextSections: Sendable {
     var responseTransform: ResponseTransformSection?
     var billing: BillingSection?
 
-    /// All namespaces of the string view. A section that is not named here is invisible to it.
+    /// All namespaces of the string view.
+    ///
+    /// A section that is not named here is invisible to it.
     static let namespaces: [ContextNamespace] = [
         ContextNamespace(\.validation), ContextNamespace(\.externalAuth), ContextNamespace(\.routing),
         ContextNamespace(\.quotaCheck), ContextNamespace(\.templateRender), ContextNamespace(\.upstreamCall),
@@ -72,7 +74,9 @@ package struct RoutingSection: ContextSection {
         ContextField("affinity_state", \.affinityState),
     ]
 
-    /// Those that may serve it, in the order in which they are tried. Never empty; all are priced.
+    /// Those that may serve it, in the order in which they are tried.
+    ///
+    /// Never empty; all are priced.
     package var candidates: [ProviderModel]
     /// The one that is being tried, or has answered.
     package var selectedIndex = 0
@@ -97,7 +101,8 @@ package struct QuotaCheckSection: ContextSection {
             section.hold.held.dailyQuota.map { .integer(max(0, $0 - section.hold.held.dailyUsed)) } ?? .none
         },
         ContextField(derived: "monthly_remaining") { section in
-            section.hold.held.monthlyQuota.map { .integer(max(0, $0 - section.hold.held.monthlyUsed)) } ?? .none
+            section.hold.held.monthlyQuota.map { .integer(max(0, $0 - section.hold.held.monthlyUsed)) }
+                ?? .none
         },
     ]
 
@@ -116,7 +121,9 @@ package struct QuotaCheckSection: ContextSection {
 package struct TemplateRenderSection: ContextSection {
     package static let namespace = TemplateRender.name
     package static let fields: [ContextField<Self>] = [
-        ContextField(derived: "body_bytes") { section in .integer(Int64(section.bodies.values.first?.count ?? 0)) }
+        ContextField(derived: "body_bytes") { section in
+            .integer(Int64(section.bodies.values.first?.count ?? 0))
+        }
     ]
 
     /// The body for each candidate, by its number.

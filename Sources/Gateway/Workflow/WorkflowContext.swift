@@ -17,7 +17,9 @@ package struct WorkflowContext: ~Copyable {
     package let deadline: Deadline
     /// The provider's answer while it is being received.
     package var transfer: HTTPTransfer?
-    /// Bytes of the provider's answer that were handed to the client. 0 means that the client has seen nothing yet.
+    /// Bytes of the provider's answer that were handed to the client.
+    ///
+    /// 0 means that the client has seen nothing yet.
     package var bytesDelivered = 0
     /// Why the request failed, for `audit`.
     package var failure: GatewayError?
@@ -36,7 +38,8 @@ package struct WorkflowContext: ~Copyable {
 
     private func filled<Section: ContextSection>(_ section: Section?) -> Section {
         guard let section else {
-            preconditionFailure("section \(Section.namespace) is read by a step that does not depend on its step")
+            preconditionFailure(
+                "section \(Section.namespace) is read by a step that does not depend on its step")
         }
         return section
     }
@@ -106,7 +109,8 @@ extension WorkflowContext {
     }
 
     /// Sets a field; the section's own property changes with it, because it is the same storage.
-    package mutating func set(_ namespace: String, _ key: String, _ value: ContextValue) throws(ContextError) {
+    package mutating func set(_ namespace: String, _ key: String, _ value: ContextValue) throws(ContextError)
+    {
         guard let found = WorkflowContext.namespaces[namespace] else { throw .unknownNamespace(namespace) }
         try found.set(&sections, key, value)
     }

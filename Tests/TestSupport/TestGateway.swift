@@ -1,0 +1,199 @@
+import Catalog
+package import Core
+import Foundation
+import Gateway
+import Glibc
+import Installation
+package import PrivateServers
+package import ProviderSimulator
+import Synchronization
+import Testing
+import Threads
+
+/// The whole product for one test: nginx, tollgated, Redis and PostgreSQL for real, and a simulated provider.
+package final class TestGateway: Sendable {
+    /// PostgreSQL and Redis.
+    package let stores: TestStores
+    /// The provider.
+    package let provider: SimulatedProvider
+    /// The file in which the provider logs each call that it executed.
+    package let providerLogPath: String
+    /// Where the public server listens: `http://127.0.0.1:PORT`.
+    package let url: String
+    /// Where the admin server listens.
+    package let adminURL: String
+    /// Where tollgated and nginx log.
+    package let logDirectory: String
+
+    private let directory: TemporaryDirectory
+    private let layout: InstallationLayout
+    private let nginx: PrivateNginx
+    private let environment: [String: String]
+    private let socketPath: String
+    private let process = Mutex<ChildProcess?>(nil)
+
+    /// What the models of the test catalogue cost: dollars per million prompt and answer tokens.
+    package static let rates = Price.Rates(input: 10_000_000_000, output: 30_000_000_000)
+
+    /// Starts everything and waits until it is ready.
+    ///
+    /// - Parameters:
+    ///   - environment: Settings of tollgated beyond those of every test.
+    ///   - provider: How fast the provider answers.
+    ///   - redisSettings: Settings of Redis beyond those of every installation.
+    package init(
+        environment extra: [String: String] = [:], provider options: SimulatorOptions = SimulatorOptions(),
+        redisSettings: [String: String] = [:]
+    ) throws {
+        directory = try TemporaryDirectory()
+        stores = try TestStores(redisSettings: redisSettings)
+        layout = try InstallationLayout(directory: directory.path)
+        try layout.makeDirectories()
+        logDirectory = layout.logDirectory
+        providerLogPath = directory.path + "/provider.jsonl"
+        var simulated = options
+        simulated.logPath = providerLogPath
+        let provider = try SimulatedProvider(options: simulated)
+        self.provider = provider
+        _ = try WorkerThread(name: "provider", isDetached: true) { provider.run() }
+        socketPath = layout.runtimeDirectory + "/tollgated.sock"
+        let ports = (try freePort(), try freePort())
+        url = "http://127.0.0.1:\(ports.0)"
+        adminURL = "http://127.0.0.1:\(ports.1)"
+        let configuration = NginxConfiguration(
+            layout: layout, templateDirectory: TestGateway.checkout + "/nginx", socketPath: socketPath,
+            port: ports.0, adminPort: ports.1, filesMax: 4_096)
+        let nginxPath = try configuration.write(into: layout.nginxDirectory)
+        var settings = stores.environment
+        settings["TOLLGATE_SOCKET"] = socketPath
+        if geteuid() == 0 { settings["TOLLGATE_SOCKET_GROUP"] = "www-data" }
+        environment = settings.merging(extra) { $1 }
+        try TestGateway.fillCatalog(stores, providerPort: provider.port)
+        nginx = try PrivateNginx(
+            directory: layout.nginxDirectory, configurationPath: nginxPath, port: ports.0)
+        try start()
+    }
+
+    deinit {
+        process.withLock { $0 }?.terminate(signal: SIGKILL, until: .after(seconds: 1))
+        provider.stop()
+    }
+
+    /// The models of the simulated provider that tests use.
+    package static let models = [
+        "sim-ok", "sim-slow", "sim-500", "sim-hang", "sim-cut", "sim-no-usage", "sim-hold", "sim-429",
+        "sim-garbage", "sim-cached", "sim-bad-usage", "sim-unauthorized",
+    ]
+
+    private static func fillCatalog(_ stores: TestStores, providerPort: UInt16) throws {
+        let editor = CatalogEditor(database: stores.money.database, pepper: stores.configuration.pepper)
+        _ = try editor.addProvider(
+            name: "simulator", baseURL: "http://127.0.0.1:\(providerPort)/v1", credential: "provider-secret",
+            allowsPrivateAddresses: true)
+        for model in models {
+            _ = try editor.addModel(
+                model, provider: "simulator", upstreamModel: model, priority: 100, weight: 1,
+                outputTokensMax: 4_096, bytesPerToken: 1, outputCapField: "max_tokens")
+            _ = try editor.publish(rates, perRequest: .zero, model: model, provider: nil)
+        }
+    }
+
+    // MARK: - tollgated
+
+    /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
+    package func start() throws {
+        let started = try ChildProcess(
+            [TestGateway.programs + "/tollgated"], environment: environment,
+            logPath: layout.logPath("tollgated"))
+        process.withLock { $0 = started }
+        let deadline = Deadline.after(seconds: 30)
+        while !deadline.isPast {
+            if try TestHTTP.get(url + "/readyz").status == 200 { return }
+            guard started.isRunning else { break }
+            usleep(20_000)
+        }
+        let log = (try? String(contentsOfFile: layout.logPath("tollgated"), encoding: .utf8)) ?? ""
+        Issue.record("tollgated is not ready: \(log.suffix(2_000))")
+    }
+
+    /// Ends tollgated as `kill -9` does, and waits until it is gone.
+    package func kill() {
+        process.withLock { $0 }?.send(SIGKILL)
+        _ = process.withLock { $0 }?.wait(until: .after(seconds: 10))
+    }
+
+    /// Waits until tollgated has ended by itself; nil when it has not in time.
+    package func waitForEnd(seconds: Int) -> ChildProcess.Ending? {
+        process.withLock { $0 }?.wait(until: .after(seconds: seconds))
+    }
+
+    /// Sends SIGTERM and waits for the end; nil when it did not come in time.
+    package func stop(seconds: Int) -> ChildProcess.Ending? {
+        process.withLock { $0 }?.send(SIGTERM)
+        return waitForEnd(seconds: seconds)
+    }
+
+    /// Starts tollgated with a crash point armed, without waiting for it to be ready longer than needed.
+    package func restart(crashAt specification: String) throws {
+        kill()
+        let started = try ChildProcess(
+            [TestGateway.programs + "/tollgated"],
+            environment: environment.merging(["TOLLGATE_CRASH_AT": specification]) { $1 },
+            logPath: layout.logPath("tollgated"))
+        process.withLock { $0 = started }
+        let deadline = Deadline.after(seconds: 30)
+        while !deadline.isPast, try TestHTTP.get(url + "/readyz").status != 200 { usleep(20_000) }
+    }
+
+    /// Runs `tollgate ARGUMENTS` against the same stores and returns its output and exit status.
+    package func command(_ arguments: String...) throws -> (status: Int32, output: String) {
+        try TestCommand.run(arguments, environment: environment)
+    }
+
+    // MARK: - Places
+
+    /// The directory of this checkout.
+    package static var checkout: String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().path
+    }
+
+    /// Where the built programs are: beside the test program.
+    package static var programs: String {
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    }
+
+    // MARK: - The provider's log
+
+    /// The calls that the provider executed so far, after waiting for the log to be written.
+    package func providerCalls() throws -> [TestProviderCall] {
+        // Its log is flushed within 20 ms.
+        usleep(60_000)
+        guard let text = try? String(contentsOfFile: providerLogPath, encoding: .utf8) else { return [] }
+        return try text.split(separator: "\n").map {
+            try JSONDecoder().decode(TestProviderCall.self, from: Data($0.utf8))
+        }
+    }
+}
+
+/// One line of the provider's log: a call that it executed.
+package struct TestProviderCall: Decodable, Sendable {
+    /// The trace of the request that caused it.
+    package let trace: String?
+    /// The model.
+    package let model: String
+    /// Whether it was streamed.
+    package let stream: Bool
+    /// Prompt tokens.
+    package let prompt_tokens: Int64
+    /// Answer tokens that were really sent.
+    package let completion_tokens: Int64
+    /// How it ended.
+    package let outcome: String
+
+    /// What it costs at the prices of the test catalogue.
+    package var cost: Money {
+        let price = Price(version: 0, rates: TestGateway.rates)
+        return price.cost(of: Usage(input: prompt_tokens, output: completion_tokens)) ?? .zero
+    }
+}
