@@ -26,7 +26,8 @@ struct Acceptor {
             repeat {
                 let mayListen = updateListening()
                 let count = epoll_wait(
-                    pool.epollDescriptor, events.baseAddress, Int32(events.count), waitMilliseconds(mayListen))
+                    pool.epollDescriptor, events.baseAddress, Int32(events.count), waitMilliseconds(mayListen)
+                )
                 for index in 0..<max(0, Int(count)) { handle(events[index]) }
                 sweep()
             } while !hasEnded()
@@ -131,7 +132,8 @@ struct Acceptor {
         let wants = pausedUntil == nil && mayAccept()
         if wants, !isListening {
             // Exclusive: of several processes that share the socket, one is woken.
-            for descriptor in pool.listening { add(descriptor, events: EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue) }
+            let events = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
+            for descriptor in pool.listening { add(descriptor, events: events) }
             isListening = true
         } else if !wants {
             stopListening()
@@ -141,7 +143,9 @@ struct Acceptor {
 
     private mutating func stopListening() {
         guard isListening else { return }
-        for descriptor in pool.listening { epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, descriptor, nil) }
+        for descriptor in pool.listening {
+            epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, descriptor, nil)
+        }
         isListening = false
     }
 
@@ -157,7 +161,8 @@ struct Acceptor {
         guard isDraining || nextSweep.isPast else { return }
         nextSweep = .after(seconds: 1)
         let limits = pool.limits
-        let idleMilliseconds = isDraining ? limits.drainIdleMilliseconds : limits.connectionIdleSeconds * 1_000
+        let idleMilliseconds =
+            isDraining ? limits.drainIdleMilliseconds : limits.connectionIdleSeconds * 1_000
         let now = Deadline.now.nanoseconds
         let (idle, expired) = pool.state.withLock { state in
             let idle = state.connections.takeIdle(since: now - Int64(idleMilliseconds) * 1_000_000)

@@ -70,7 +70,9 @@ private final class CGIChannel: ExchangeChannel {
     private func send(_ bytes: UnsafeRawBufferPointer) {
         var offset = 0
         while failure == 0, offset < bytes.count {
-            let count = Glibc.write(STDOUT_FILENO, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
+            let rest = bytes[offset...]
+            let count = Glibc.write(
+                STDOUT_FILENO, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
             if count >= 0 { offset += count } else if errno != EINTR { failure = errno }
         }
     }

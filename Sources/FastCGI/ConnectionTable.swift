@@ -101,7 +101,8 @@ struct ConnectionTable {
     mutating func takeIdle(since limit: Int64) -> [Connection] {
         guard idleCount > 0 else { return [] }
         var taken: [Connection] = []
-        for index in entries.indices where entries[index].stage == .idle && entries[index].idleSince <= limit {
+        for index in entries.indices where entries[index].stage == .idle && entries[index].idleSince <= limit
+        {
             entries[index].stage = .taken
             idleCount -= 1
             taken.append(Connection(descriptor: Int32(index), serial: entries[index].serial))

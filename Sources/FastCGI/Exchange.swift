@@ -141,8 +141,9 @@ package final class Exchange {
         }
     }
 
-    /// The descriptor to poll for reading beside a provider's socket; when it is readable, ask `isClientGone`. -1 for CGI.
+    /// The descriptor to poll for reading beside a provider's socket; -1 for CGI.
     ///
+    /// When it is readable, ask `isClientGone`.
     /// Poll it only after `readBody`: until then it is readable because of the body. Never read from it.
     package var watchDescriptor: Int32 { channel.watchDescriptor }
 

@@ -150,7 +150,8 @@ final class FastCGIChannel: ExchangeChannel {
 
     func isPeerGone() -> Bool {
         if mustClose || failure != 0 { return true }
-        var state = pollfd(fd: request.pointee.ipcFd, events: Int16(POLLIN) | Int16(TOLLGATE_POLLRDHUP), revents: 0)
+        let events = Int16(POLLIN) | Int16(TOLLGATE_POLLRDHUP)
+        var state = pollfd(fd: request.pointee.ipcFd, events: events, revents: 0)
         guard poll(&state, 1, 0) > 0 else { return false }
         if Int32(state.revents) & ~POLLIN != 0 {
             mustClose = true

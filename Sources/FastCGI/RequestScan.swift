@@ -15,7 +15,9 @@ enum RequestScan: Equatable {
     static func scan(_ bytes: UnsafeRawBufferPointer, parametersBytesMax: Int) -> RequestScan {
         guard bytes.count >= Record.headerBytes else { return .incomplete }
         let begin = Record(bytes, at: 0)
-        guard begin.isValid, begin.type == Record.beginRequest, begin.contentBytes == 8 else { return .malformed }
+        guard begin.isValid, begin.type == Record.beginRequest, begin.contentBytes == 8 else {
+            return .malformed
+        }
         guard begin.end <= bytes.count else { return .incomplete }
         let role = Int(bytes[Record.headerBytes]) << 8 | Int(bytes[Record.headerBytes + 1])
         guard role == Record.responderRole else { return .malformed }

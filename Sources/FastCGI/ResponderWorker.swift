@@ -12,7 +12,8 @@ private final class Desk {
 
     init(limits: ResponderLimits, stopDescriptor: Int32) {
         exchange = Exchange(
-            channel: channel, shutdownDescriptor: stopDescriptor, readTimeoutSeconds: limits.readTimeoutSeconds)
+            channel: channel, shutdownDescriptor: stopDescriptor,
+            readTimeoutSeconds: limits.readTimeoutSeconds)
         // Beside the parameters there are record headers; pages that no request reaches never become memory.
         let bytes = limits.parametersBytesMax + limits.parametersBytesMax / 8 + 4 * 1_024
         scratch = .allocate(byteCount: bytes, alignment: 16)

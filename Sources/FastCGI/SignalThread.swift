@@ -24,7 +24,9 @@ package enum SignalThread {
         _ = try WorkerThread(name: "signals", isDetached: true) {
             var awaited = sigset_t()
             sigemptyset(&awaited)
-            for signal in [ProcessSignal.terminate, .interrupt, .hangUp] { sigaddset(&awaited, signal.rawValue) }
+            for signal in [ProcessSignal.terminate, .interrupt, .hangUp] {
+                sigaddset(&awaited, signal.rawValue)
+            }
             while true {
                 var number: Int32 = 0
                 guard sigwait(&awaited, &number) == 0, let signal = ProcessSignal(rawValue: number) else {

@@ -36,7 +36,8 @@ package enum UnixListener {
         defer {
             for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) }
         }
-        guard number("LISTEN_PID") == getpid(), let count = number("LISTEN_FDS"), count > 0, count < 1_024 else {
+        guard number("LISTEN_PID") == getpid(), let count = number("LISTEN_FDS"), count > 0, count < 1_024
+        else {
             return []
         }
         let descriptors = Array(inheritedFirst..<inheritedFirst + count)

@@ -10,6 +10,13 @@ package struct InstallationLayout: Sendable {
 
     /// Derives the places; makes nothing.
     package init(directory: String) throws(InstallationError) {
+        let isRoot = geteuid() == 0
+        try self.init(
+            directory: directory,
+            runtimeDirectory: Self.runtimeDirectory(of: Self.absolute(directory), isRoot: isRoot))
+    }
+
+    init(directory: String, runtimeDirectory: String) throws(InstallationError) {
         let absolute = Self.absolute(directory)
         // The path becomes part of the configuration of nginx and PostgreSQL, where these characters mean something.
         let special = absolute.unicodeScalars.first {
@@ -20,7 +27,7 @@ package struct InstallationLayout: Sendable {
                 path: directory, reason: "its path contains a character that configuration files cannot hold")
         }
         self.directory = absolute
-        runtimeDirectory = Self.runtimeDirectory(of: absolute, isRoot: geteuid() == 0)
+        self.runtimeDirectory = runtimeDirectory
     }
 
     /// The variables that make a shell use this installation.

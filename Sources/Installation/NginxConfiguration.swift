@@ -8,9 +8,20 @@ package struct NginxConfiguration: Sendable {
     let values: [String: String]
 
     /// The values for an installation.
-    package init(
+    init(
         layout: InstallationLayout, templateDirectory: String, socketPath: String, port: UInt16,
         adminPort: UInt16, filesMax: Int
+    ) {
+        self.init(
+            configurationDirectory: layout.nginxDirectory, runtimeDirectory: layout.runtimeDirectory,
+            templateDirectory: templateDirectory, socketPath: socketPath, port: port, adminPort: adminPort,
+            filesMax: filesMax)
+    }
+
+    /// The values for an nginx whose files lie in two directories; nginx makes its own inside `runtimeDirectory/nginx`.
+    package init(
+        configurationDirectory: String, runtimeDirectory: String, templateDirectory: String, socketPath: String,
+        port: UInt16, adminPort: UInt16, filesMax: Int
     ) {
         self.templateDirectory = templateDirectory
         let workersMax = 4
@@ -22,10 +33,10 @@ package struct NginxConfiguration: Sendable {
             "ADMIN_LISTEN": "127.0.0.1:\(adminPort)",
             "SERVER_NAME": "_",
             "SOCKET": socketPath,
-            "CONF": layout.nginxDirectory,
-            "TEMP": layout.runtimeDirectory + "/nginx",
-            "LOG": layout.nginxDirectory,
-            "RUN": layout.runtimeDirectory,
+            "CONF": configurationDirectory,
+            "TEMP": runtimeDirectory + "/nginx",
+            "LOG": configurationDirectory,
+            "RUN": runtimeDirectory,
             "BODY_MAX": "20m",
             // One machine is all clients here, load generators among them: as good as no limit.
             "CONNECTIONS_PER_ADDRESS": "60000",

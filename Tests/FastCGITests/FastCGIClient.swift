@@ -5,7 +5,8 @@ enum Records {
     static func record(_ type: UInt8, _ content: [UInt8], id: UInt16 = 1, padding: Int = 0) -> [UInt8] {
         let count = UInt16(content.count)
         let header: [UInt8] = [
-            1, type, UInt8(id >> 8), UInt8(id & 255), UInt8(count >> 8), UInt8(count & 255), UInt8(padding), 0,
+            1, type, UInt8(id >> 8), UInt8(id & 255), UInt8(count >> 8), UInt8(count & 255), UInt8(padding),
+            0,
         ]
         return header + content + [UInt8](repeating: 0, count: padding)
     }
@@ -17,7 +18,10 @@ enum Records {
     static func length(_ count: Int) -> [UInt8] {
         count < 128
             ? [UInt8(count)]
-            : [UInt8(count >> 24 | 0x80), UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255)]
+            : [
+                UInt8(count >> 24 | 0x80), UInt8(count >> 16 & 255), UInt8(count >> 8 & 255),
+                UInt8(count & 255),
+            ]
     }
 
     static func pairs(_ parameters: [(String, String)]) -> [UInt8] {
@@ -100,7 +104,9 @@ final class FastCGIClient {
         var bytes = [UInt8](repeating: 0, count: count)
         var offset = 0
         while offset < count {
-            let step = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress.map { $0 + offset }, count - offset, 0) }
+            let step = bytes.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress.map { $0 + offset }, count - offset, 0)
+            }
             guard step > 0 else { return nil }
             offset += step
         }
@@ -133,7 +139,8 @@ func sendAll(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
     var offset = 0
     while offset < bytes.count {
         let step = bytes.withUnsafeBytes {
-            Glibc.send(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
+            Glibc.send(
+                descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
         }
         guard step > 0 else { return false }
         offset += step

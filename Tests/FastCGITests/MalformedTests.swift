@@ -22,7 +22,8 @@ import Testing
         Records.begin(keepsConnection: true) + Records.record(2, []),
         Records.begin(keepsConnection: true) + Records.record(4, [1, 1, 65, 66], id: 7),
         // Lengths that lie: libfcgi would reserve up to 4 GB for them.
-        Records.begin(keepsConnection: true) + Records.stream(4, [0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xfe]),
+        Records.begin(keepsConnection: true)
+            + Records.stream(4, [0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xfe]),
         Records.begin(keepsConnection: true) + Records.stream(4, [0xbf, 0xff, 0xff, 0xff, 0, 65]),
         Records.begin(keepsConnection: true) + Records.stream(4, [5, 5, 65]),
         Records.begin(keepsConnection: true) + Records.stream(4, [5]),
@@ -79,7 +80,9 @@ import Testing
         for _ in 0..<60 {
             let client = try responder.connect()
             var bytes = Records.request([("A", "B")], body: [UInt8](repeating: 7, count: 40))
-            for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255) }
+            for _ in 0..<3 {
+                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255)
+            }
             client.send(bytes)
             client.halfClose()
             _ = client.answer()

@@ -20,7 +20,8 @@ import Threads
         let threads = try (0..<64).map { client in
             try WorkerThread(name: "client") {
                 for index in 0..<25 {
-                    let body = "client \(client) request \(index) " + String(repeating: "x", count: client * 300)
+                    let body =
+                        "client \(client) request \(index) " + String(repeating: "x", count: client * 300)
                     let answer = post(body, to: socket)
                     if answer?.hasPrefix("HTTP/1.1 200") != true || answer?.contains(body) != true {
                         failures.add(String((answer ?? "no answer").prefix(200)))
@@ -62,7 +63,8 @@ import Threads
 private func post(_ body: String, to socket: String) -> String? {
     guard let descriptor = connectUnix(socket, timeoutSeconds: 20) else { return nil }
     defer { close(descriptor) }
-    let head = "POST /v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+    let head =
+        "POST /v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
     guard sendAll(descriptor, Array((head + body).utf8)) else { return nil }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16_384)

@@ -163,7 +163,8 @@ import Threads
         #expect(eventually { responder.pool.statistics.connections == 0 })
     }
 
-    @Test(arguments: [0, 200]) func `a connection serves request after request`(pollMicroseconds: Int) throws {
+    @Test(arguments: [0, 200]) func `a connection serves request after request`(pollMicroseconds: Int) throws
+    {
         var limits = ResponderLimits.small
         limits.pollMicroseconds = pollMicroseconds
         let responder = try TestResponder(limits: limits, handler: echo)

@@ -98,7 +98,8 @@ import Testing
             answer(exchange, "200 OK", exchange.parameters("HTTP_X_API_KEY").joined(separator: "+"))
         }
         let client = try responder.connect()
-        client.send(Records.request([("HTTP_X_API_KEY", "a"), ("HTTP_X_API_KEY_2", "c"), ("HTTP_X_API_KEY", "b")]))
+        client.send(
+            Records.request([("HTTP_X_API_KEY", "a"), ("HTTP_X_API_KEY_2", "c"), ("HTTP_X_API_KEY", "b")]))
         #expect(client.answer()?.hasSuffix("a+b") == true)
     }
 

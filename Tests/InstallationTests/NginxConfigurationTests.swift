@@ -12,10 +12,13 @@ private final class Gate {
     let directory: TemporaryDirectory
     let layout: InstallationLayout
     let configurationPath: String
+    private var server: PrivateNginx?
 
     init(name: String = "gate") throws {
         directory = try TemporaryDirectory()
-        layout = try InstallationLayout(directory: directory.path + "/" + name)
+        // Inside the temporary directory, so that a test run that crashes leaves nothing elsewhere.
+        layout = try InstallationLayout(
+            directory: directory.path + "/" + name, runtimeDirectory: directory.path + "/run")
         try layout.makeDirectories()
         port = try freePort()
         adminPort = try freePort()
@@ -27,11 +30,16 @@ private final class Gate {
     }
 
     deinit {
-        SystemCalls.removeTree(layout.runtimeDirectory)
+        stop()
     }
 
-    func start() throws -> PrivateNginx {
-        try PrivateNginx(directory: layout.nginxDirectory, configurationPath: configurationPath, port: port)
+    func start() throws {
+        server = try PrivateNginx(
+            directory: layout.nginxDirectory, configurationPath: configurationPath, port: port)
+    }
+
+    func stop() {
+        server?.stop()
     }
 }
 
@@ -53,13 +61,12 @@ private final class Gate {
 
     @Test func `nginx accepts the configuration, in a directory with a space and a quote too`() throws {
         let gate = try Gate(name: "it's here")
-        try gate.start().stop()
+        try gate.start()
     }
 
     @Test func `what nginx answers itself is JSON in the shape of the API`() throws {
         let gate = try Gate()
-        let server = try gate.start()
-        defer { server.stop() }
+        try gate.start()
         let cases: [(request: String, status: String, code: String)] = [
             ("GET /nope HTTP/1.1\r\nHost: x", "404", "not_found"),
             ("GET /v1 HTTP/1.1\r\nHost: x", "404", "not_found"),
@@ -102,8 +109,7 @@ private final class Gate {
     ])
     func `nothing of the admin server is found on the public one`(path: String) throws {
         let gate = try Gate()
-        let server = try gate.start()
-        defer { server.stop() }
+        try gate.start()
         let request = "GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         #expect(Self.exchange(request, port: gate.port).hasPrefix("HTTP/1.1 404 "))
         // The admin server would pass it on, and has nobody to pass it to.
@@ -113,10 +119,10 @@ private final class Gate {
 
     @Test func `requests that nginx refuses are logged without their query string`() throws {
         let gate = try Gate()
-        let server = try gate.start()
+        try gate.start()
         let request = "GET /nope?key=tg_secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         _ = Self.exchange(request, port: gate.port)
-        server.stop()
+        gate.stop()
         let log = try #require(SystemCalls.read(gate.layout.nginxDirectory + "/nginx-refused.log"))
         #expect(log.contains("\"status\":404,\"method\":\"GET\",\"path\":\"/nope\""))
         #expect(!log.contains("tg_secret"))

@@ -26,7 +26,6 @@ package final class TestGateway: Sendable {
     package let logDirectory: String
 
     private let directory: TemporaryDirectory
-    private let layout: InstallationLayout
     private let nginx: PrivateNginx
     private let environment: [String: String]
     private let socketPath: String
@@ -47,30 +46,33 @@ package final class TestGateway: Sendable {
     ) throws {
         directory = try TemporaryDirectory()
         stores = try TestStores(redisSettings: redisSettings)
-        layout = try InstallationLayout(directory: directory.path)
-        try layout.makeDirectories()
-        logDirectory = layout.logDirectory
+        logDirectory = directory.path + "/log"
+        let nginxDirectory = directory.path + "/nginx"
+        for path in [logDirectory, nginxDirectory, directory.path + "/run/nginx"] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
         providerLogPath = directory.path + "/provider.jsonl"
         var simulated = options
         simulated.logPath = providerLogPath
         let provider = try SimulatedProvider(options: simulated)
         self.provider = provider
         _ = try WorkerThread(name: "provider", isDetached: true) { provider.run() }
-        socketPath = layout.runtimeDirectory + "/tollgated.sock"
+        socketPath = directory.path + "/run/tollgated.sock"
         let ports = (try freePort(), try freePort())
         url = "http://127.0.0.1:\(ports.0)"
         adminURL = "http://127.0.0.1:\(ports.1)"
         let configuration = NginxConfiguration(
-            layout: layout, templateDirectory: TestGateway.checkout + "/nginx", socketPath: socketPath,
-            port: ports.0, adminPort: ports.1, filesMax: 4_096)
-        let nginxPath = try configuration.write(into: layout.nginxDirectory)
+            configurationDirectory: nginxDirectory, runtimeDirectory: directory.path + "/run",
+            templateDirectory: TestGateway.checkout + "/nginx", socketPath: socketPath, port: ports.0,
+            adminPort: ports.1, filesMax: 4_096)
+        let nginxPath = try configuration.write(into: nginxDirectory)
         var settings = stores.environment
         settings["TOLLGATE_SOCKET"] = socketPath
         if geteuid() == 0 { settings["TOLLGATE_SOCKET_GROUP"] = "www-data" }
         environment = settings.merging(extra) { $1 }
         try TestGateway.fillCatalog(stores, providerPort: provider.port)
         nginx = try PrivateNginx(
-            directory: layout.nginxDirectory, configurationPath: nginxPath, port: ports.0)
+            directory: nginxDirectory, configurationPath: nginxPath, port: ports.0)
         try start()
     }
 
@@ -98,13 +100,16 @@ package final class TestGateway: Sendable {
         }
     }
 
+    /// The log of tollgated, all its starts.
+    package var tollgatedLogPath: String { logDirectory + "/tollgated.log" }
+
     // MARK: - tollgated
 
     /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
     package func start() throws {
         let started = try ChildProcess(
             [TestGateway.programs + "/tollgated"], environment: environment,
-            logPath: layout.logPath("tollgated"))
+            logPath: tollgatedLogPath)
         process.withLock { $0 = started }
         let deadline = Deadline.after(seconds: 30)
         while !deadline.isPast {
@@ -112,7 +117,7 @@ package final class TestGateway: Sendable {
             guard started.isRunning else { break }
             usleep(20_000)
         }
-        let log = (try? String(contentsOfFile: layout.logPath("tollgated"), encoding: .utf8)) ?? ""
+        let log = (try? String(contentsOfFile: tollgatedLogPath, encoding: .utf8)) ?? ""
         Issue.record("tollgated is not ready: \(log.suffix(2_000))")
     }
 
@@ -139,7 +144,7 @@ package final class TestGateway: Sendable {
         let started = try ChildProcess(
             [TestGateway.programs + "/tollgated"],
             environment: environment.merging(["TOLLGATE_CRASH_AT": specification]) { $1 },
-            logPath: layout.logPath("tollgated"))
+            logPath: tollgatedLogPath)
         process.withLock { $0 = started }
         let deadline = Deadline.after(seconds: 30)
         while !deadline.isPast, try TestHTTP.get(url + "/readyz").status != 200 { usleep(20_000) }
