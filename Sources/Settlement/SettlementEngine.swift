@@ -186,7 +186,7 @@ package final class SettlementEngine: Sendable {
         switch outcome {
         case .added(let sequence), .repeated(let sequence):
             try applyCredits(of: tenant, upTo: sequence, amount: amount, period: period)
-        case .conflict, .unknownTenant: break
+        case .conflict, .unknownTenant, .beyondLimit: break
         }
         return outcome
     }
