@@ -87,6 +87,14 @@ package final class SettlementEngine: Sendable {
                     deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
                     model: order.model, isStream: order.isStream)))
         retries.noteLedger(outcome)
+        if case .unknown = outcome {
+            // Perhaps a row stands, of an owner that lives: nobody else would end it.
+            let hold = Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
+            voided.isError = true
+            voided.errorCode = "OUTCOME_UNKNOWN"
+            retries.enqueue(hold, voided)
+        }
         crashPoints.pass(.pending)
         return outcome
     }

@@ -139,7 +139,10 @@ package final class SettlementRetries: Sendable {
             switch outcome {
             case .written: ended = (settlement.charge, settlement.status)
             case .standing(let row): ended = (row.charge, row.status)
-            case .fenced: return true
+            case .fenced:
+                // Its insert got no answer, and may still be on its way: a voided row takes the place, and is found next time.
+                bury(hold)
+                return false
             case .failed, .unknown: return false
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
@@ -163,6 +166,13 @@ package final class SettlementRetries: Sendable {
         } catch {
             return false
         }
+    }
+
+    private func bury(_ hold: Hold) {
+        // What fails is done again before the task is found ended.
+        try? ledger.insertTombstone(
+            tenant: hold.tenant, trace: hold.trace, key: nil, epoch: hold.held.epoch, rseq: hold.held.rseq,
+            period: hold.held.period, hold: hold.amount)
     }
 
     private func isSettled(_ settlement: ImageSettlement) -> Bool {
