@@ -145,9 +145,10 @@ package struct OrphanedRow: Sendable {
 }
 
 extension LedgerStore {
-    /// Pending rows since a trace id, oldest first, ten thousand at most.
-    package func pendingRows(since trace: TraceID) throws(PostgresError) -> [OrphanedRow] {
-        let rows = try database.query(LedgerStatements.readOrphans, [.text(trace.description)])
+    /// Pending rows since a trace id, that one included, the oldest first.
+    package func pendingRows(since trace: TraceID, countMax: Int) throws(PostgresError) -> [OrphanedRow] {
+        let rows = try database.query(
+            LedgerStatements.readOrphans, [.text(trace.description), .int(Int64(countMax))])
         return (0..<rows.count).compactMap { row in
             guard let tenant = TenantID(rows.text(row, 0)), let trace = TraceID(rows.text(row, 1)) else {
                 return nil
