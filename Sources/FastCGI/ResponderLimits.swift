@@ -14,7 +14,7 @@ package struct ResponderLimits: Sendable {
     package var queueTimeoutSeconds = 10
     /// Requests that may wait for `overloaded`; beyond it no connection is accepted for a moment.
     package var sheddingMax = 256
-    /// How long reading or writing may take in all while `overloaded` answers.
+    /// How long reading a request, or one write, may take while `overloaded` answers.
     package var sheddingTimeoutSeconds = 2
     /// Open connections, idle ones included; at this number no further one is accepted.
     package var connectionsMax = 8_192

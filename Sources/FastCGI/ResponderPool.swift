@@ -35,6 +35,7 @@ package final class ResponderPool: Sendable {
     let handler: @Sendable (Exchange) -> Void
     let state = Mutex(ResponderState())
     let sheddingSignal = Signal()
+    let pipes: FeedPipes
     /// Whether workers should not linger on their connection: others wait, or the pool drains.
     let isPressed = Atomic<Bool>(false)
     let epollDescriptor: Int32
@@ -55,6 +56,7 @@ package final class ResponderPool: Sendable {
         handler: @escaping @Sendable (Exchange) -> Void
     ) throws(FastCGIError) {
         precondition(limits.workersMin >= 0 && limits.workersMax >= max(1, limits.workersMin))
+        pipes = try FeedPipes()
         let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw .system(call: "epoll_create1", code: errno) }
         let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
