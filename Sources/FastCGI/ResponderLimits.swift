@@ -23,8 +23,6 @@ package struct ResponderLimits: Sendable {
     /// Longer than the `keepalive_timeout` of nginx (60 s), so that nginx is always the one who closes: a request that nginx sends
     /// while we close is lost.
     package var connectionIdleSeconds = 120
-    /// How long a worker watches its connection for the next request before it hands it to the acceptor; 0 turns this off.
-    package var pollMicroseconds = 0
     /// The largest set of parameters; a connection that sends more is closed.
     package var parametersBytesMax = 128 * 1_024
     /// How long the parameters, or the body, may take to arrive in all.

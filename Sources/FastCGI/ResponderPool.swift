@@ -36,8 +36,6 @@ package final class ResponderPool: Sendable {
     let state = Mutex(ResponderState())
     let sheddingSignal = Signal()
     let pipes: FeedPipes
-    /// Whether workers should not linger on their connection: others wait, or the pool drains.
-    let isPressed = Atomic<Bool>(false)
     let epollDescriptor: Int32
     /// Wakes the acceptor.
     let wakeDescriptor: Int32
@@ -110,7 +108,6 @@ package final class ResponderPool: Sendable {
             case .stopping, .ended: break
             }
         }
-        isPressed.store(true, ordering: .relaxed)
         Self.raise(wakeDescriptor)
     }
 
@@ -146,7 +143,7 @@ package final class ResponderPool: Sendable {
                     continue
                 }
             case .queued:
-                isPressed.store(true, ordering: .relaxed)
+                break
             case .shed:
                 sheddingSignal.wake()
                 startShedder()

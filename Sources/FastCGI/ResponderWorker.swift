@@ -78,39 +78,25 @@ extension ResponderPool {
 
     /// Keeps a connection for its next request, and finds the worker its next work: the same connection, the queue, or none.
     private func keep(_ connection: Connection, _ worker: Worker) -> Connection? {
-        if limits.pollMicroseconds > 0, !isPressed.load(ordering: .relaxed), hasRequestSoon(connection) {
-            return connection
-        }
         guard rearm(connection) else { return drop(connection, worker) }
         // Armed first, given back second: an idle connection is then always armed, so the acceptor may close it at any moment.
         let now = Deadline.now.nanoseconds
         return state.withLock { state in
             guard state.connections.giveBack(connection, now: now) else { return connection }
-            return nextWork(for: worker, &state)
+            return state.nextWork(for: worker)
         }
     }
 
     /// Closes a connection, and finds the worker its next work.
     private func drop(_ connection: Connection, _ worker: Worker) -> Connection? {
         drop(connection)
-        return state.withLock { nextWork(for: worker, &$0) }
+        return state.withLock { $0.nextWork(for: worker) }
     }
 
     /// Closes a taken connection.
     func drop(_ connection: Connection) {
         close(connection.descriptor)
         state.withLock { $0.connections.remove(connection) }
-    }
-
-    private func nextWork(for worker: Worker, _ state: inout ResponderState) -> Connection? {
-        let next = state.nextWork(for: worker)
-        if state.queue.count == 0, !state.isDraining { isPressed.store(false, ordering: .relaxed) }
-        return next
-    }
-
-    /// Watches a connection for a few microseconds: when the next request comes at once, nobody need be woken.
-    private func hasRequestSoon(_ connection: Connection) -> Bool {
-        tollgate_poll_readable(connection.descriptor, limits.pollMicroseconds * 1_000) > 0
     }
 
     /// Lets epoll report the connection's next request, once.
