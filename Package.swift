@@ -146,9 +146,8 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers", "ProviderSimulator",
-                "Quota",
-                "Settlement", "TestSupport", "Threads",
+                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers", "ProviderSimulator",
+                "Quota", "Redis", "Settlement", "TestSupport", "Threads",
             ]),
     ]
 )
