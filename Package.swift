@@ -146,7 +146,8 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers", "ProviderSimulator",
+                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
+                "ProviderSimulator",
                 "Quota", "Redis", "Settlement", "TestSupport", "Threads",
             ]),
     ]
