@@ -166,7 +166,7 @@ import Testing
         "tenants?limit=0", "tenants?limit=1001", "tenants?limit=-1", "tenants?limit=1e3", "tenants?limit=",
         "tenants?limit=1&limit=2", "tenants?offset=1", "tenants?after=%zz", "tenants?after=%",
         "tenants?after=%ff",
-        "tenants?after=%%%%", "transactions?tenant=UPPER",
+        "tenants?after=%00", "tenants?after=%+1", "tenants?after=%%%%", "transactions?tenant=UPPER",
         "transactions?tenant='", "transactions?status=done", "transactions?status=", "transactions?before=1",
         "transactions?before=x'--", "transactions?limit=9999999999999999999", "transactions?tenants=a",
     ]) func `a bad parameter is refused`(_ query: String) throws {
