@@ -163,4 +163,12 @@ import Testing
         #expect(rows.count { $0.isStream } == 33)
     }
 
+    @Test func `models are listed and found, also by a name with a slash`() throws {
+        let name = "vendor/model:7b+free"
+        try EndpointsCatalog.add(name, upstreamModel: "sim-ok", at: gateway)
+        let caller = try EndpointsCaller("sdk-models", at: gateway, allowedModels: [name, "sim-ok"])
+        let outcome = try caller.sdk("models", name)
+        #expect(outcome.models == ["sim-ok", name])
+        #expect(outcome.id == name)
+    }
 }
