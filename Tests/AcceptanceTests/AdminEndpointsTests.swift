@@ -153,6 +153,8 @@ import Testing
         let traces = pages.flatMap { $0 }.map(\.trace_id)
         #expect(traces == (try caller.rows().map(\.trace)))
         #expect(Set(traces).count == 5)
+        let whole = try page("\(path)&limit=5", of: TransactionEntry.self)
+        #expect(whole.data.count == 5 && !whole.has_more)
         let committed = try page("\(path)&status=committed", of: TransactionEntry.self)
         #expect(committed.data.count == 4)
         #expect(committed.data.allSatisfy { $0.charge == "0.000520000" && $0.usage.output_tokens == 16 })
