@@ -164,6 +164,17 @@ import Testing
         }
     }
 
+    @Test func `a Redis that may evict stops the start`() throws {
+        let stores = try TestStores(redisSettings: ["maxmemory-policy": "volatile-lru"])
+        let directory = try TemporaryDirectory()
+        var environment = stores.environment
+        environment["TOLLGATE_SOCKET"] = directory.path + "/tollgated.sock"
+        let outcome = try TestCommand.run(
+            [TestGateway.programs + "/tollgated"], environment, seconds: 20)
+        #expect(outcome.status == 1)
+        #expect(outcome.output.contains("cannot start: Redis: maxmemory-policy is not noeviction"))
+    }
+
     // MARK: - Metrics
 
     @Test func `metrics are on the admin server only`() throws {
