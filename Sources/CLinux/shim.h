@@ -7,24 +7,17 @@
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
 int pthread_setname_np(pthread_t thread, const char *name);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+int pipe2(int descriptors[2], int flags);
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
 enum { TOLLGATE_POLLRDHUP = 0x2000, TOLLGATE_POSIX_SPAWN_SETSID = 0x80 };
-
-/* Waits until a descriptor is readable or hung up; like ppoll, whose header Swift's Glibc module owns. */
-static inline int tollgate_poll_readable(int descriptor, long nanoseconds) {
-    extern long syscall(long number, ...);
-    struct { int descriptor; short events, happened; } state = {descriptor, 1 /* POLLIN */, 0};
-    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    return (int)syscall(SYS_ppoll, &state, 1UL, &time, (void *)0, 8UL);
-}
+enum { TOLLGATE_F_SETPIPE_SZ = 1031, TOLLGATE_F_GETPIPE_SZ = 1032 };
 
 /* The process environment; Swift refuses the global variable itself, because it is not safe to change. */
 static inline char **tollgate_environment(void) {

@@ -78,9 +78,7 @@ struct Acceptor {
                     return
                 }
             }
-            Self.setTimeouts(
-                descriptor, readSeconds: pool.limits.readTimeoutSeconds,
-                writeSeconds: pool.limits.writeTimeoutSeconds)
+            Self.setWriteTimeout(descriptor, seconds: pool.limits.writeTimeoutSeconds)
             let now = Deadline.now.nanoseconds
             let connection = pool.state.withLock { state in
                 state.accepted += 1
@@ -103,12 +101,11 @@ struct Acceptor {
             data: epoll_data_t(u64: connection.eventData))
     }
 
-    /// Bounds each read and each write of a connection.
-    static func setTimeouts(_ descriptor: Int32, readSeconds: Int, writeSeconds: Int) {
-        for (option, seconds) in [(SO_RCVTIMEO, readSeconds), (SO_SNDTIMEO, writeSeconds)] {
-            var time = timeval(tv_sec: seconds, tv_usec: 0)
-            setsockopt(descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
-        }
+    /// Bounds each write of a connection; reads wait in `poll` instead.
+    static func setWriteTimeout(_ descriptor: Int32, seconds: Int) {
+        var time = timeval(tv_sec: seconds, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     }
 
     private func add(_ descriptor: Int32, events: UInt32) {

@@ -1,5 +1,6 @@
 import CFastCGI
 import Glibc
+import Threads
 
 /// Plain CGI: one request a process, on the standard streams.
 package enum CGI {
@@ -14,7 +15,7 @@ package enum CGI {
 
     /// Serves the one request of this process.
     package static func serve(readTimeoutSeconds: Int = 30, _ handler: (Exchange) -> Void) {
-        let channel = CGIChannel(readTimeoutSeconds: readTimeoutSeconds)
+        let channel = CGIChannel()
         handler(Exchange(channel: channel, shutdownDescriptor: -1, readTimeoutSeconds: readTimeoutSeconds))
         _ = channel.flush()
     }
@@ -24,14 +25,12 @@ package enum CGI {
 private final class CGIChannel: ExchangeChannel {
     private static let bufferBytes = 16 * 1_024
 
-    private let readTimeoutSeconds: Int
     private var output: [UInt8] = []
     private var failure: Int32 = 0
     /// What of the body is still to come; a web server need not end the stream after it.
     private var inputBytes: Int
 
-    init(readTimeoutSeconds: Int) {
-        self.readTimeoutSeconds = readTimeoutSeconds
+    init() {
         inputBytes = getenv("CONTENT_LENGTH").flatMap { Int(String(cString: $0)) } ?? 0
         output.reserveCapacity(Self.bufferBytes)
     }
@@ -44,10 +43,10 @@ private final class CGIChannel: ExchangeChannel {
         if let value = parameter(name) { body(value) }
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> InputResult {
+    func read(into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline) -> InputResult {
         guard inputBytes > 0 else { return .end }
         var state = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-        guard poll(&state, 1, Int32(clamping: readTimeoutSeconds * 1_000)) > 0 else { return .timedOut }
+        guard poll(&state, 1, deadline.remainingMilliseconds) > 0 else { return .timedOut }
         let count = Glibc.read(STDIN_FILENO, buffer.baseAddress, min(buffer.count, inputBytes))
         guard count >= 0 else { return .broken }
         // An early end of the stream is an end of the body, too early as it may be.

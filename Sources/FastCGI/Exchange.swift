@@ -66,17 +66,17 @@ package final class Exchange {
         let body = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             let buffer = UnsafeMutableRawBufferPointer(buffer)
             while count < length, failure == nil {
-                switch channel.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count..<length])) {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<length])
+                switch channel.read(into: rest, until: deadline) {
                 case .bytes(let some): count += some
                 case .end: failure = .bodyTruncated
                 case .timedOut: failure = .bodyTimedOut
                 case .broken: failure = .clientGone
                 }
-                if failure == nil, count < length, deadline.isPast { failure = .bodyTimedOut }
             }
         }
         if let failure { throw failure }
-        try expectEnd()
+        try expectEnd(until: deadline)
         return body
     }
 
@@ -95,9 +95,9 @@ package final class Exchange {
         return length
     }
 
-    private func expectEnd() throws(ExchangeError) {
+    private func expectEnd(until deadline: Deadline) throws(ExchangeError) {
         var one: UInt8 = 0
-        switch withUnsafeMutableBytes(of: &one, { channel.read(into: $0) }) {
+        switch withUnsafeMutableBytes(of: &one, { channel.read(into: $0, until: deadline) }) {
         case .end: return
         case .bytes: throw .bodyTruncated
         case .timedOut: throw .bodyTimedOut

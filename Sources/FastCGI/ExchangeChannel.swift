@@ -1,3 +1,5 @@
+import Threads
+
 /// What one read of a request's body gave.
 enum InputResult: Equatable {
     case bytes(Int)
@@ -16,7 +18,7 @@ protocol ExchangeChannel: AnyObject {
     /// Calls `body` with each value of that name.
     func forEachParameter(_ name: String, _ body: (UnsafePointer<CChar>) -> Void)
     /// Reads up to `buffer.count` bytes of the body, at least one.
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> InputResult
+    func read(into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline) -> InputResult
     /// Buffers bytes of the answer and sends them when the buffer is full.
     func write(_ bytes: UnsafeRawBufferPointer)
     /// Sends what is buffered.

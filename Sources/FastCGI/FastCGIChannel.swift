@@ -3,28 +3,23 @@ import CLinux
 import Glibc
 import Threads
 
-/// One worker's libfcgi request, used for one connection after another.
+/// One thread's libfcgi request, used for one connection after another.
 ///
-/// libfcgi never accepts and never closes here: it parses a request on a descriptor of ours, and `FCGX_Free` without closing takes the
-/// place of `FCGX_Finish_r`. So nobody but us decides how long a connection lingers and when its descriptor's number is free.
+/// libfcgi parses the parameters and frames the answer. It never accepts, never reads from a connection and never closes one:
+/// `FCGX_Free` without closing takes the place of `FCGX_Finish_r`. So nobody but us decides how long a connection lingers and when its
+/// descriptor's number is free.
 final class FastCGIChannel: ExchangeChannel {
-    /// What became of a connection with its request.
-    enum Ending {
-        /// The web server keeps it for its next request.
-        case kept
-        /// It must be closed.
-        case unusable
-        /// libfcgi has closed it.
-        case closed
-    }
-
     private let request: UnsafeMutablePointer<FCGX_Request>
-    private var isInputDone = false
+    private let input: RequestInput
+    private let pipes: FeedPipes
+    private var descriptor: Int32 = -1
     private var mustClose = false
     /// The first error of the answer, for ever after.
     private var failure: Int32 = 0
 
-    init() {
+    init(pipes: FeedPipes, parametersBytesMax: Int) {
+        self.pipes = pipes
+        input = RequestInput(parametersBytesMax: parametersBytesMax)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
     }
@@ -33,47 +28,93 @@ final class FastCGIChannel: ExchangeChannel {
         request.deallocate()
     }
 
-    /// Lets libfcgi read the request that waits on a connection; false when it could not, and has then closed it.
-    ///
-    /// A `RequestScan` must have found a complete request, so this neither blocks nor fails. If libfcgi sees it otherwise, it closes
-    /// the descriptor and goes to accept on the listening socket -1, which fails at once.
-    func begin(descriptor: Int32) -> Bool {
-        isInputDone = false
+    /// Reads a request from a connection up to its body; false when the connection must be closed instead.
+    func begin(_ descriptor: Int32, until deadline: Deadline) -> Bool {
+        self.descriptor = descriptor
         mustClose = false
         failure = 0
+        guard let parameters = input.receiveParameters(descriptor, until: deadline) else { return false }
+        var pipe = pipes.take()
+        while pipe == nil {
+            // Out of descriptors: the pipes there are come back at once.
+            guard !deadline.isPast else { return false }
+            usleep(500)
+            pipe = pipes.take()
+        }
+        guard let pipe else { return false }
+        return parse(parameters, through: pipe)
+    }
+
+    /// Lets libfcgi parse the parameters from a pipe, then points it to the connection.
+    private func parse(_ parameters: UnsafeRawBufferPointer, through pipe: FeedPipes.Pipe) -> Bool {
+        guard parameters.count <= pipe.capacity else {
+            pipes.giveBack(pipe)
+            return false
+        }
+        guard Glibc.write(pipe.writer, parameters.baseAddress, parameters.count) == parameters.count else {
+            FeedPipes.close(pipe)
+            return false
+        }
         FCGX_InitRequest(request, -1, 0)
-        request.pointee.ipcFd = descriptor
+        request.pointee.ipcFd = pipe.reader
         request.pointee.keepConnection = 1
-        // Detached: should libfcgi close, then without shutting down and waiting for the peer first.
+        // Detached: should libfcgi close, then without shutting down and waiting for a peer first.
         FCGX_Detach(request)
-        return FCGX_Accept_r(request) == 0
+        guard FCGX_Accept_r(request) == 0 else {
+            // It saw an error where the scan saw none, closed the reader, and could not accept on the listening socket -1.
+            close(pipe.writer)
+            return false
+        }
+        pipes.giveBack(pipe)
+        request.pointee.ipcFd = descriptor
+        return true
     }
 
     /// Ends the exchange: drops the rest of the body, sends the rest of the answer and its end, frees libfcgi's buffers.
-    func end(discardBytesMax: Int, deadline: Deadline) -> Ending {
-        if !isInputDone {
+    ///
+    /// True when the web server keeps the connection for its next request; else it must be closed.
+    func end(keepsConnection: Bool, discardBytesMax: Int, until deadline: Deadline) -> Bool {
+        if !input.isDone {
             // The answer first: a client that is still sending may be waiting for it.
             _ = flush()
-            discardInput(bytesMax: discardBytesMax, deadline: deadline)
+            discardInput(bytesMax: discardBytesMax, until: deadline)
         }
         // After a failed write another one would send parts twice, or wait for the timeout again.
-        if failure == 0 {
+        if failure == 0, request.pointee.keepConnection != 0, !keepsConnection {
+            sendLastEnd()
+        } else if failure == 0 {
             FCGX_FClose(request.pointee.err)
             FCGX_FClose(request.pointee.out)
             failure = FCGX_GetError(request.pointee.out)
         }
         let isKept =
-            failure == 0 && isInputDone && !mustClose && request.pointee.keepConnection != 0
-            && FCGX_GetError(request.pointee.in) == 0
+            failure == 0 && keepsConnection && input.isDone && !input.hasMore && !mustClose
+            && request.pointee.keepConnection != 0
         FCGX_Free(request, 0)
-        return isKept ? .kept : .unusable
+        return isKept
     }
 
-    private func discardInput(bytesMax: Int, deadline: Deadline) {
+    /// Ends the answer so that nginx does not keep the connection, although it asked for that.
+    ///
+    /// FastCGI has no word for it. Closing after the usual end would race with nginx's next request, which would be lost. But nginx
+    /// keeps a connection only if nothing follows the end of the request, so something follows: an empty record, in the same write.
+    private func sendLastEnd() {
+        guard flush() == 0 else { return }
+        let (high, low) = (
+            UInt8(request.pointee.requestId >> 8 & 255), UInt8(request.pointee.requestId & 255)
+        )
+        let endOfOutput: [UInt8] = [1, 6, high, low, 0, 0, 0, 0]
+        let endOfRequest: [UInt8] = [1, 3, high, low, 0, 8, 0, 0] + [0, 0, 0, 0, 0, 0, 0, 0]
+        let unknownType: [UInt8] = [1, 11, 0, 0, 0, 0, 0, 0]
+        let records = endOfOutput + endOfRequest + unknownType
+        _ = send(descriptor, records, records.count, Int32(MSG_NOSIGNAL))
+    }
+
+    private func discardInput(bytesMax: Int, until deadline: Deadline) {
         withUnsafeTemporaryAllocation(byteCount: 16 * 1_024, alignment: 8) { buffer in
             var discarded = 0
-            while !isInputDone, discarded < bytesMax, !deadline.isPast {
-                guard case .bytes(let count) = read(into: buffer) else { return }
+            while discarded < bytesMax {
+                guard case .bytes(let count) = read(into: buffer, until: deadline) else { return }
                 discarded += count
             }
         }
@@ -96,34 +137,10 @@ final class FastCGIChannel: ExchangeChannel {
         }
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> InputResult {
-        guard !isInputDone, let stream = request.pointee.in, !buffer.isEmpty else { return .end }
-        var count = 0
-        if stream.pointee.rdNext == stream.pointee.stop {
-            // Reads from the socket once; `FCGX_GetStr` would go on until it has all, however slowly that comes.
-            let byte = FCGX_GetChar(stream)
-            guard byte >= 0 else { return inputEnd(FCGX_GetError(stream)) }
-            buffer[0] = UInt8(truncatingIfNeeded: byte)
-            count = 1
-        }
-        if let next = stream.pointee.rdNext, let stop = stream.pointee.stop {
-            let more = min(stop - next, buffer.count - count)
-            if more > 0, let target = buffer.baseAddress {
-                memcpy(target + count, next, more)
-                stream.pointee.rdNext = next + more
-                count += more
-            }
-        }
-        return .bytes(count)
-    }
-
-    private func inputEnd(_ error: Int32) -> InputResult {
-        guard error != 0 else {
-            isInputDone = true
-            return .end
-        }
-        mustClose = true
-        return error == EAGAIN ? .timedOut : .broken
+    func read(into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline) -> InputResult {
+        let result = input.read(into: buffer, until: deadline)
+        if result == .timedOut || result == .broken { mustClose = true }
+        return result
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) {
@@ -146,19 +163,19 @@ final class FastCGIChannel: ExchangeChannel {
         return failure
     }
 
-    var watchDescriptor: Int32 { request.pointee.ipcFd }
+    var watchDescriptor: Int32 { descriptor }
 
     func isPeerGone() -> Bool {
-        if mustClose || failure != 0 { return true }
+        if mustClose || failure != 0 || input.hasMore { return true }
         let events = Int16(POLLIN) | Int16(TOLLGATE_POLLRDHUP)
-        var state = pollfd(fd: request.pointee.ipcFd, events: events, revents: 0)
+        var state = pollfd(fd: descriptor, events: events, revents: 0)
         guard poll(&state, 1, 0) > 0 else { return false }
         if Int32(state.revents) & ~POLLIN != 0 {
             mustClose = true
-        } else if isInputDone {
+        } else if input.isDone {
             // After the end of the body nothing may come but an abort record or the end of the connection.
             var byte: UInt8 = 0
-            let count = recv(request.pointee.ipcFd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+            let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
             mustClose = count >= 0 || (errno != EAGAIN && errno != EINTR)
         }
         return mustClose

@@ -1,11 +1,10 @@
-/// What the first bytes of a connection are, decided before libfcgi may read them.
+/// What the first bytes of a connection are, decided before libfcgi sees them.
 ///
-/// libfcgi blocks until all parameters have come, believes lengths of up to 2 GiB, and overruns a 64-byte buffer when a
-/// management record asks for more than three values. So a worker peeks at the bytes first: once this says `complete`,
-/// `FCGX_Accept_r` neither blocks nor fails, because everything it will read is in the socket's buffer and well formed.
+/// libfcgi blocks until all parameters have come, believes lengths of up to 2 GiB, and overruns a 64-byte buffer (it aborts the
+/// process) when a management record asks for more than three values. So it is only given what this calls `complete`.
 enum RequestScan: Equatable {
-    /// A whole request up to the end of its parameters.
-    case complete
+    /// A whole request up to the end of its parameters, which is so many bytes long, without the padding that follows.
+    case complete(bytes: Int, padding: Int, requestID: Int)
     /// The beginning of a request.
     case incomplete
     /// Not a request that we take: wrong version, record, role or length.
@@ -15,9 +14,10 @@ enum RequestScan: Equatable {
     static func scan(_ bytes: UnsafeRawBufferPointer, parametersBytesMax: Int) -> RequestScan {
         guard bytes.count >= Record.headerBytes else { return .incomplete }
         let begin = Record(bytes, at: 0)
-        guard begin.isValid, begin.type == Record.beginRequest, begin.contentBytes == 8 else {
-            return .malformed
-        }
+        // libfcgi forgets to skip padding here; no web server sends any after eight bytes.
+        guard begin.isValid, begin.type == Record.beginRequest, begin.contentBytes == 8,
+            begin.paddingBytes == 0
+        else { return .malformed }
         guard begin.end <= bytes.count else { return .incomplete }
         let role = Int(bytes[Record.headerBytes]) << 8 | Int(bytes[Record.headerBytes + 1])
         guard role == Record.responderRole else { return .malformed }
@@ -29,7 +29,12 @@ enum RequestScan: Equatable {
             guard record.isValid, record.type == Record.parameters, record.requestID == begin.requestID else {
                 return .malformed
             }
-            if record.contentBytes == 0 { return pairs.isAtBoundary ? .complete : .malformed }
+            if record.contentBytes == 0 {
+                guard pairs.isAtBoundary else { return .malformed }
+                return .complete(
+                    bytes: offset + Record.headerBytes, padding: record.paddingBytes,
+                    requestID: begin.requestID)
+            }
             let start = offset + Record.headerBytes
             let content = bytes[start..<min(start + record.contentBytes, bytes.count)]
             guard pairs.consume(content) else { return .malformed }
@@ -40,16 +45,18 @@ enum RequestScan: Equatable {
 }
 
 /// The header of one FastCGI record.
-private struct Record {
+struct Record {
     static let headerBytes = 8
     static let beginRequest = 1
     static let parameters = 4
+    static let standardInput = 5
     static let responderRole = 1
 
     let isValid: Bool
     let type: Int
     let requestID: Int
     let contentBytes: Int
+    let paddingBytes: Int
     let end: Int
 
     /// Reads the header at `offset`; all its eight bytes must be there.
@@ -57,7 +64,8 @@ private struct Record {
         type = Int(bytes[offset + 1])
         requestID = Int(bytes[offset + 2]) << 8 | Int(bytes[offset + 3])
         contentBytes = Int(bytes[offset + 4]) << 8 | Int(bytes[offset + 5])
-        end = offset + Self.headerBytes + contentBytes + Int(bytes[offset + 6])
+        paddingBytes = Int(bytes[offset + 6])
+        end = offset + Self.headerBytes + contentBytes + paddingBytes
         // Request 0 carries management records, which nginx does not send.
         isValid = bytes[offset] == 1 && requestID != 0
     }

@@ -14,7 +14,7 @@ package struct ResponderLimits: Sendable {
     package var queueTimeoutSeconds = 10
     /// Requests that may wait for `overloaded`; beyond it no connection is accepted for a moment.
     package var sheddingMax = 256
-    /// How long reading or writing may take in all while `overloaded` answers.
+    /// How long reading a request, or one write, may take while `overloaded` answers.
     package var sheddingTimeoutSeconds = 2
     /// Open connections, idle ones included; at this number no further one is accepted.
     package var connectionsMax = 8_192
@@ -23,8 +23,6 @@ package struct ResponderLimits: Sendable {
     /// Longer than the `keepalive_timeout` of nginx (60 s), so that nginx is always the one who closes: a request that nginx sends
     /// while we close is lost.
     package var connectionIdleSeconds = 120
-    /// How long a worker watches its connection for the next request before it hands it to the acceptor; 0 turns this off.
-    package var pollMicroseconds = 0
     /// The largest set of parameters; a connection that sends more is closed.
     package var parametersBytesMax = 128 * 1_024
     /// How long the parameters, or the body, may take to arrive in all.

@@ -35,8 +35,7 @@ package final class ResponderPool: Sendable {
     let handler: @Sendable (Exchange) -> Void
     let state = Mutex(ResponderState())
     let sheddingSignal = Signal()
-    /// Whether workers should not linger on their connection: others wait, or the pool drains.
-    let isPressed = Atomic<Bool>(false)
+    let pipes: FeedPipes
     let epollDescriptor: Int32
     /// Wakes the acceptor.
     let wakeDescriptor: Int32
@@ -55,6 +54,7 @@ package final class ResponderPool: Sendable {
         handler: @escaping @Sendable (Exchange) -> Void
     ) throws(FastCGIError) {
         precondition(limits.workersMin >= 0 && limits.workersMax >= max(1, limits.workersMin))
+        pipes = try FeedPipes()
         let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw .system(call: "epoll_create1", code: errno) }
         let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -108,7 +108,6 @@ package final class ResponderPool: Sendable {
             case .stopping, .ended: break
             }
         }
-        isPressed.store(true, ordering: .relaxed)
         Self.raise(wakeDescriptor)
     }
 
@@ -144,7 +143,7 @@ package final class ResponderPool: Sendable {
                     continue
                 }
             case .queued:
-                isPressed.store(true, ordering: .relaxed)
+                break
             case .shed:
                 sheddingSignal.wake()
                 startShedder()

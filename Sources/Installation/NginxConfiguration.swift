@@ -20,7 +20,8 @@ package struct NginxConfiguration: Sendable {
 
     /// The values for an nginx whose files lie in two directories; nginx makes its own inside `runtimeDirectory/nginx`.
     package init(
-        configurationDirectory: String, runtimeDirectory: String, templateDirectory: String, socketPath: String,
+        configurationDirectory: String, runtimeDirectory: String, templateDirectory: String,
+        socketPath: String,
         port: UInt16, adminPort: UInt16, filesMax: Int
     ) {
         self.templateDirectory = templateDirectory

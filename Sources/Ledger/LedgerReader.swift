@@ -1,5 +1,6 @@
 package import Core
 package import Postgres
+import Threads
 
 /// What stands in the ledger, read by primary key or as sums of one tenant.
 package enum LedgerReader {
@@ -80,11 +81,28 @@ package enum LedgerReader {
         _ database: PostgresPool, of tenant: TenantID?, before: TraceID?, status: TransactionStatus?,
         countMax: Int
     ) throws(PostgresError) -> [ListedTransaction] {
+        // Of one tenant the primary key finds them. Of all tenants only recent time is looked at, more of it until there are enough:
+        // the block range index then reads no more than that.
+        let newest = before?.unixMilliseconds ?? WallClock.unixMilliseconds
+        let hour: Int64 = 3_600_000
+        let windows = tenant == nil ? [hour, 24 * hour, 31 * 24 * hour] : []
+        for window in windows {
+            let since = TraceID(lowestAtUnixMilliseconds: max(0, newest - window))
+            let found = try transactions(database, tenant, before, status, since, countMax)
+            if found.count == countMax { return found }
+        }
+        return try transactions(database, tenant, before, status, TraceID(lowestAtUnixMilliseconds: 0), countMax)
+    }
+
+    private static func transactions(
+        _ database: PostgresPool, _ tenant: TenantID?, _ before: TraceID?, _ status: TransactionStatus?,
+        _ since: TraceID, _ countMax: Int
+    ) throws(PostgresError) -> [ListedTransaction] {
         let rows = try database.query(
             LedgerStatements.listTransactions,
             [
                 .text(orNull: tenant?.description), .text(orNull: before?.description),
-                .text(orNull: status?.rawValue), .int(Int64(countMax)),
+                .text(orNull: status?.rawValue), .int(Int64(countMax)), .text(since.description),
             ])
         return (0..<rows.count).map { row in ListedTransaction(rows, row) }
     }

@@ -140,14 +140,21 @@ package final class PrivatePostgres: Sendable {
         return try ChildProcess.run(arguments)
     }
 
+    /// Makes the cluster beside its place and moves it there, so that a run killed half-way leaves no cluster that cannot start.
     private func makeCluster() throws(ServerError) {
+        let unfinished = dataDirectory + ".unfinished"
+        FileTree.remove(unfinished)
+        try FileTree.makePrivateDirectory(unfinished, owner: user.flatMap { Account(named: $0) } ?? .current)
         var arguments = [
-            try Program.postgres("initdb").path(), "-D", dataDirectory, "--auth-local=trust",
+            try Program.postgres("initdb").path(), "-D", unfinished, "--auth-local=trust",
             "--auth-host=reject", "--username=\(options.superuser)", "--encoding=UTF8",
             "--locale=C.UTF-8", "--data-checksums",
         ]
         if !options.isDurable { arguments.append("--no-sync") }
         _ = try ChildProcess.run(arguments, user: user, workingDirectory: "/")
+        guard rename(unfinished, dataDirectory) == 0 else {
+            throw .system(operation: "rename", path: unfinished, code: errno)
+        }
     }
 
     /// Waits for a server that is still shutting down after its owner was killed; it holds the data directory until then.

@@ -156,13 +156,17 @@ package final class SettlementRetries: Sendable {
         _ hold: Hold, wanted: TransactionStatus, ended: (charge: Money, status: TransactionStatus)
     ) -> Bool {
         guard wanted == .voided, ended.status == .committed, ended.charge > .zero else { return true }
+        let refund = "refund:\(hold.trace)"
+        let outcome: CreditOutcome
         do throws(PostgresError) {
-            _ = try ledger.addCredit(
-                ended.charge, to: hold.tenant, kind: "refund", externalID: "refund:\(hold.trace)")
-            return true
+            outcome = try ledger.addCredit(ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
         } catch {
             return false
         }
+        guard case .added(let sequence) = outcome else { return true }
+        // An image that cannot take it now is found stale, and rebuilt, when it next refuses somebody.
+        _ = try? quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
+        return true
     }
 
     private func isSettled(_ settlement: ImageSettlement) -> Bool {

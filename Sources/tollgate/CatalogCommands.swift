@@ -17,7 +17,8 @@ struct ProviderCommand: ParsableCommand {
 
         @Argument(help: "A name for it.") var name: String
         @Option(help: "Where its API begins, such as https://api.example.com/v1.") var url: String
-        @Option(help: "Our secret for calling it.") var credential: String
+        @Option(help: "Our secret for calling it; '-' reads it from standard input, where no process list shows it.")
+        var credential: String
         @Flag(help: "Its address may be private: this machine, or a local network.")
         var allowPrivateAddresses = false
         @OptionGroup var output: OutputOptions
@@ -28,6 +29,7 @@ struct ProviderCommand: ParsableCommand {
                     "'\(name)' is not a provider's name: lower-case letters, digits, '.', '_' and '-'")
             }
             let base = try baseURL()
+            let credential = credential == "-" ? readLine() ?? "" : credential
             guard !credential.isEmpty, credential.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 throw ValidationError("--credential: printable characters without blanks")
             }

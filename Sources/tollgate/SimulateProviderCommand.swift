@@ -1,6 +1,7 @@
 import ArgumentParser
 import FastCGI
 import ProviderSimulator
+import Threads
 
 /// The command `tollgate simulate-provider`.
 struct SimulateProviderCommand: ParsableCommand {
@@ -31,6 +32,7 @@ struct SimulateProviderCommand: ParsableCommand {
         let chosen = options
         let provider = try attempt { () throws(SimulatorError) in try SimulatedProvider(options: chosen) }
         try SignalThread.start { _ in provider.stop() }
+        DescriptorLimit.raise()
         print("simulated provider on http://127.0.0.1:\(provider.port)/v1")
         provider.run()
     }

@@ -33,6 +33,7 @@ enum Tollgated {
         do {
             // Before any other thread starts, so that all of them leave signals to this one.
             try SignalThread.start { control.receive($0) }
+            DescriptorLimit.raise()
             let listening = try sockets(configuration)
             let responder = try Responder(
                 configuration, listening: listening, metrics: registry, logger: logger)

@@ -98,7 +98,7 @@ import Threads
     @Test func `slow readers do not slow others down`() throws {
         var limits = ResponderLimits.small
         limits.workersMax = 64
-        limits.writeTimeoutSeconds = 3
+        limits.writeTimeoutSeconds = 15
         let responder = try TestResponder(limits: limits) { exchange in
             let isLarge = exchange.parameter("LARGE") != nil
             answer(exchange, "200 OK", String(repeating: "x", count: isLarge ? 1_000_000 : 10))
@@ -111,6 +111,6 @@ import Threads
             client.send(Records.request())
             #expect(client.answer()?.hasSuffix("xxxxxxxxxx") == true)
         }
-        #expect(start.elapsedNanoseconds < 2_000_000_000)
+        #expect(start.elapsedNanoseconds < 5_000_000_000)
     }
 }

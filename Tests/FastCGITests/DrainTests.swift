@@ -31,6 +31,8 @@ import Threads
         gate.open()
         for client in clients {
             #expect(client.answer()?.hasSuffix("done") == true)
+            // By the record after the end nginx knows that the connection is not kept.
+            #expect(client.receive(8) == [1, 11, 0, 0, 0, 0, 0, 0])
             #expect(client.isClosedByResponder())
         }
         #expect(responder.hasEnded(within: 5))
@@ -44,10 +46,12 @@ import Threads
         let client = try responder.connect()
         client.send(Records.request())
         #expect(client.answer() != nil)
+        #expect(eventually { responder.pool.statistics.connectionsIdle == 1 })
         responder.pool.drain(seconds: 30)
         usleep(200_000)
         client.send(Records.request(body: Array("once more".utf8)))
         #expect(client.answer()?.hasSuffix("once more") == true)
+        #expect(client.receive(8) != nil)
         #expect(client.isClosedByResponder())
         #expect(responder.hasEnded(within: 5))
     }

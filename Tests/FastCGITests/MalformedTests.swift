@@ -14,6 +14,7 @@ import Testing
         Records.begin(keepsConnection: true, role: 2) + parameters,
         Records.begin(keepsConnection: true, role: 9) + parameters,
         Records.record(1, [0, 1, 1]) + parameters,
+        Records.record(1, [0, 1, 1, 0, 0, 0, 0, 0], padding: 8) + parameters,
         Records.record(1, [0, 1, 1, 0, 0, 0, 0, 0], id: 0) + parameters,
         // Records out of order, or of another request.
         parameters,
@@ -49,6 +50,40 @@ import Testing
         let client = try responder.connect()
         client.send(Records.request(body: Array("still here".utf8)))
         #expect(client.answer()?.hasSuffix("still here") == true)
+    }
+
+    @Test func `malformed records in place of a body close their connection and nothing else`() throws {
+        let responder = try TestResponder(handler: echo)
+        let beginning =
+            Records.begin(keepsConnection: true) + Records.stream(4, Records.pairs([("CONTENT_LENGTH", "3")]))
+        let values = Records.pairs((0..<40).map { _ in ("FCGI_MPXS_CONNS", "") })
+        let samples = [
+            Records.record(9, values, id: 0, padding: 8), Records.begin(keepsConnection: true),
+            Records.record(4, [1, 1, 65, 66]), Records.record(5, [1, 2, 3], id: 2), Records.record(2, []),
+            Records.record(77, []), [UInt8](repeating: 255, count: 16),
+        ]
+        for (index, sample) in samples.enumerated() {
+            let client = try responder.connect()
+            client.send(beginning + sample + Records.stream(5, [1, 2, 3]))
+            #expect(client.answer()?.hasSuffix("clientGone") == true, "sample \(index)")
+            #expect(client.isClosedByResponder(), "sample \(index)")
+        }
+        #expect(eventually { responder.pool.statistics.connections == 0 })
+    }
+
+    @Test func `padding after any record is skipped`() throws {
+        let responder = try TestResponder(handler: echo)
+        let client = try responder.connect()
+        for _ in 0..<50 {
+            client.send(
+                Records.begin(keepsConnection: true)
+                    + Records.record(4, Records.pairs([("CONTENT_LENGTH", "4")]), padding: 3)
+                    + Records.record(
+                        4, Records.pairs([("A", String(repeating: "x", count: 7_700))]), padding: 9)
+                    + Records.record(4, [], padding: 200) + Records.record(5, [65, 66], padding: 255)
+                    + Records.record(5, [67], padding: 1) + Records.record(5, [68]) + Records.record(5, []))
+            #expect(client.answer()?.hasSuffix("ABCD") == true)
+        }
     }
 
     @Test func `a connection that ends in the middle of a request is forgotten`() throws {

@@ -37,6 +37,39 @@ import Threads
         nginx.stop()
     }
 
+    @Test func `a pool that drains under load hands over to another without a failed request`() throws {
+        let handler: @Sendable (Exchange) -> Void = { exchange in
+            guard (try? exchange.readBody(bytesMax: 1_000_000)) != nil else { return }
+            exchange.write("Status: 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+        }
+        let responder = try TestResponder(socketMode: 0o666, handler: handler)
+        let successor = try ResponderPool(
+            listening: [responder.listener], limits: .small, overloaded: handler, handler: handler)
+        let nginx = try Nginx(responder: responder.path)
+        let socket = nginx.socket
+        let failures = Note<String>()
+        let threads = try (0..<8).map { _ in
+            try WorkerThread(name: "client") {
+                for _ in 0..<400 {
+                    let answer = post("{}", to: socket)
+                    if answer?.hasSuffix("done") != true {
+                        failures.add(String((answer ?? "none").prefix(200)))
+                    }
+                }
+            }
+        }
+        #expect(eventually { responder.pool.statistics.served > 100 })
+        let running = try WorkerThread(name: "successor") { successor.run() }
+        responder.pool.drain(seconds: 10)
+        #expect(responder.hasEnded(within: 12))
+        for thread in threads { thread.join() }
+        #expect(failures.all == [])
+        #expect(responder.pool.statistics.served + successor.statistics.served == 3_200)
+        successor.drain(seconds: 0)
+        running.join()
+        nginx.stop()
+    }
+
     @Test func `a client that leaves nginx is seen by the responder`() throws {
         let arrived = Gate()
         arrived.open()

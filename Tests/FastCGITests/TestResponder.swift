@@ -8,7 +8,7 @@ final class TestResponder {
     let folder: String
     let path: String
     let pool: ResponderPool
-    private let listener: Int32
+    let listener: Int32
     private let thread: WorkerThread
     private let ended = Signal()
     private var isJoined = false

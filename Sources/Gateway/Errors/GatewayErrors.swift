@@ -245,15 +245,17 @@ extension GatewayError {
             detail: "\(provider): status \(status): \(detail)")
     }
 
-    /// The provider refused the request as the client made it: its words go to the client.
-    static func upstreamRejected(_ status: Int, _ error: ProviderError?, provider: String) -> GatewayError {
-        GatewayError(
+    /// The provider refused the request as the client made it: its words go to the client, unless they quote our credential.
+    static func upstreamRejected(_ status: Int, _ error: ProviderError?, provider: Provider) -> GatewayError {
+        let isSafe = error.map { !$0.message.contains(provider.credential) } ?? false
+        let error = isSafe ? error : nil
+        return GatewayError(
             source: .client, code: "UPSTREAM_REJECTED", status: status,
             client: OpenAIErrorBody(
                 message: error?.message ?? "The provider refused this request.",
                 type: "invalid_request_error",
                 param: error?.param, code: error?.code ?? "upstream_rejected"),
-            detail: "\(provider): status \(status)")
+            detail: "\(provider.name): status \(status)")
     }
 
     static func upstreamGarbage(provider: String, _ detail: String) -> GatewayError {

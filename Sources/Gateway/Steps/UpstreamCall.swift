@@ -74,14 +74,14 @@ package struct UpstreamCall: Step {
         crashPoints.pass(.called)
         context.upstreamCall = UpstreamCallSection(
             isStream: isStream, statusCode: Int64(transfer.status), attempts: Int64(attempt))
-        guard transfer.status == 200 else { throw rejected(&transfer, candidate.provider.name) }
+        guard transfer.status == 200 else { throw rejected(&transfer, candidate.provider) }
         context.transfer = consume transfer
     }
 
     /// What a status other than 200 means: a fault of the client's request, or one of the provider's that another may not have.
-    private func rejected(_ transfer: inout HTTPTransfer, _ provider: String) -> GatewayError {
+    private func rejected(_ transfer: inout HTTPTransfer, _ provider: Provider) -> GatewayError {
         let status = transfer.status
-        let retryAfter = transfer.header("retry-after").flatMap { Int($0) }
+        let retryAfter = transfer.header("retry-after").flatMap { Int($0) }.map { min(max($0, 0), 3_600) }
         // The body only explains; without it the status must do.
         let body = (try? transfer.readAll(bytesMax: UpstreamCall.errorBytesMax)) ?? []
         let error = ProviderError(parsing: body)
@@ -89,7 +89,7 @@ package struct UpstreamCall: Step {
         case 400, 404, 413, 422: return .upstreamRejected(status, error, provider: provider)
         default:
             return .upstreamStatus(
-                status, provider: provider, retryAfterSeconds: retryAfter, detail: error?.message ?? "")
+                status, provider: provider.name, retryAfterSeconds: retryAfter, detail: error?.message ?? "")
         }
     }
 }
