@@ -22,8 +22,8 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 let package = Package(
@@ -146,9 +146,8 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers", "ProviderSimulator",
-                "Quota",
-                "Settlement", "TestSupport", "Threads",
-            ]),
+                "Catalog", "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
+                "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads",
+            ], exclude: ["Python"]),
     ]
 )

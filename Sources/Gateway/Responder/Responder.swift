@@ -98,6 +98,10 @@ package final class Responder: Sendable {
         } catch {
             throw StartError(description: "PostgreSQL: \(error)")
         }
+        // One that does not answer yet is waited for: /readyz tells.
+        if let problem = try? Readiness(money: services.money).evictionProblem() {
+            throw StartError(description: "Redis: \(problem)")
+        }
         reload(services)
     }
 
