@@ -113,8 +113,9 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres",
-                "PrivateServers", "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads",
+                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads",
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("JSONTests", ["JSON"]),
@@ -126,6 +127,22 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
         tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+        tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
+        tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
+        tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport"]),
+        tests(
+            "SettlementTests",
+            [
+                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
+                "TestSupport",
+                "Threads",
+            ]),
+        tests(
+            "JobsTests",
+            [
+                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Settlement", "TestSupport",
+                "Threads",
+            ]),
         tests(
             "AcceptanceTests",
             [

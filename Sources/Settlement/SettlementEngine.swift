@@ -87,6 +87,14 @@ package final class SettlementEngine: Sendable {
                     deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
                     model: order.model, isStream: order.isStream)))
         retries.noteLedger(outcome)
+        if case .unknown = outcome {
+            // Perhaps a row stands, of an owner that lives: nobody else would end it.
+            let hold = Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
+            voided.isError = true
+            voided.errorCode = "OUTCOME_UNKNOWN"
+            retries.enqueue(hold, voided)
+        }
         crashPoints.pass(.pending)
         return outcome
     }
@@ -186,7 +194,7 @@ package final class SettlementEngine: Sendable {
         switch outcome {
         case .added(let sequence), .repeated(let sequence):
             try applyCredits(of: tenant, upTo: sequence, amount: amount, period: period)
-        case .conflict, .unknownTenant: break
+        case .conflict, .unknownTenant, .beyondLimit: break
         }
         return outcome
     }

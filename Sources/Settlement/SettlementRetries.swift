@@ -139,7 +139,10 @@ package final class SettlementRetries: Sendable {
             switch outcome {
             case .written: ended = (settlement.charge, settlement.status)
             case .standing(let row): ended = (row.charge, row.status)
-            case .fenced: return true
+            case .fenced:
+                // Its insert got no answer, and may still be on its way: a voided row takes the place, and is found next time.
+                bury(hold)
+                return false
             case .failed, .unknown: return false
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
@@ -167,6 +170,13 @@ package final class SettlementRetries: Sendable {
         // An image that cannot take it now is found stale, and rebuilt, when it next refuses somebody.
         _ = try? quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
         return true
+    }
+
+    private func bury(_ hold: Hold) {
+        // What fails is done again before the task is found ended.
+        try? ledger.insertTombstone(
+            tenant: hold.tenant, trace: hold.trace, key: nil, epoch: hold.held.epoch, rseq: hold.held.rseq,
+            period: hold.held.period, hold: hold.amount)
     }
 
     private func isSettled(_ settlement: ImageSettlement) -> Bool {
