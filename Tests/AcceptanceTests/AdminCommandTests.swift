@@ -218,6 +218,24 @@ import Threads
         }
     }
 
+    @Test func `a provider's credential can come from standard input`() throws {
+        let provider = try StreamingProvider()
+        let model = name("cli-stdin")
+        let words = [
+            "/bin/sh", "-c", #"echo provider-piped | "$0" "$@""#, TestGateway.programs + "/tollgate",
+            "provider",
+            "add", model, "--url", "http://127.0.0.1:\(provider.port)", "--credential", "-",
+            "--allow-private-addresses",
+        ]
+        #expect(try TestCommand.run(words, environment, seconds: 60).status == 0)
+        try EndpointsCatalog.add(model, provider: model, upstreamModel: "x", at: gateway)
+        let caller = try EndpointsCaller("cli-stdin", at: gateway)
+        let client = try StreamingClient(gateway.url)
+        client.postChat(key: caller.key, EndpointsCaller.body(model))
+        let request = try provider.call().request
+        #expect(request.contains("Bearer provider-piped\r\n"))
+    }
+
     // MARK: - Transactions, tokens, the rest
 
     @Test func `transactions are listed as the ledger has them`() throws {

@@ -124,6 +124,19 @@ import Threads
         try scene.caller.expectBooks(charged: .zero)
     }
 
+    @Test func `a refusal that quotes our credential is not shown`() throws {
+        let scene = try StreamingScene("quoting")
+        let client = try scene.ask()
+        try scene.provider.call().answer(
+            "404 Not Found",
+            #"{"error":{"message":"No access for provider-secret.","code":"provider-secret"}}"#)
+        #expect(client.readsToEnd())
+        #expect(client.status == 404)
+        #expect(try EndpointsError(client.body).code == "upstream_rejected")
+        #expect(!client.text.contains("provider-secret"))
+        try scene.caller.expectBooks(charged: .zero)
+    }
+
     @Test func `usage beyond the hold is charged up to the hold`() throws {
         let scene = try StreamingScene("overrun")
         let client = try scene.ask(#""max_tokens":10"#)
