@@ -163,19 +163,20 @@ package final class SettlementRetries: Sendable {
     ) -> Bool {
         guard wanted == .voided, ended.status == .committed, ended.charge > .zero else { return true }
         let refund = "refund:\(hold.trace)"
-        let outcome: CreditOutcome
-        do throws(PostgresError) {
-            outcome = try ledger.addCredit(ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
+        do {
+            let outcome = try ledger.addCredit(
+                ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
+            switch outcome {
+            case .added(let sequence), .repeated(let sequence):
+                // An image that lacks an earlier credit is found stale, and rebuilt, when it next refuses somebody.
+                _ = try quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
+                return true
+            case .beyondLimit: return false
+            case .conflict, .unknownTenant: return true
+            }
         } catch {
+            // PostgreSQL or Redis does not answer: both steps may be repeated.
             return false
-        }
-        switch outcome {
-        case .added(let sequence), .repeated(let sequence):
-            // An image that cannot take it now is found stale, and rebuilt, when it next refuses somebody.
-            _ = try? quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
-            return true
-        case .conflict, .unknownTenant: return true
-        case .beyondLimit: return false
         }
     }
 
