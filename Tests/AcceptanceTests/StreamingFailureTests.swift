@@ -128,11 +128,10 @@ import Threads
         let scene = try StreamingScene("quoting")
         let client = try scene.ask()
         try scene.provider.call().answer(
-            "404 Not Found",
+            "422 Unprocessable Content",
             #"{"error":{"message":"No access for provider-secret.","code":"provider-secret"}}"#)
         #expect(client.readsToEnd())
-        #expect(client.status == 404)
-        #expect(try EndpointsError(client.body).code == "upstream_rejected")
+        #expect(client.status == 422)
         #expect(!client.text.contains("provider-secret"))
         try scene.caller.expectBooks(charged: .zero)
     }
