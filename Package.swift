@@ -113,9 +113,23 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres", "PrivateServers",
-                "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", "tollgate", "tollgated",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads",
+                "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
+        tests("TidyTests", ["PrivateServers"]),
+        tests("CoreTests", ["Core"]),
+        tests("ThreadsTests", ["CLinux", "Threads"]),
+        tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
+        tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
+        tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
+        tests("RoutingTests", ["Core", "Routing"]),
+        tests(
+            "GatewayTests",
+            [
+                "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
+                "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
+            ]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),
@@ -128,8 +142,9 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers", "ProviderSimulator", "Quota",
-                "Settlement", "TestSupport", "Threads",
+                "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers",
+                "ProviderSimulator",
+                "Quota", "Settlement", "TestSupport", "Threads",
             ]),
     ]
 )
