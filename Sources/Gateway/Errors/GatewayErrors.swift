@@ -262,7 +262,8 @@ extension GatewayError {
             client: OpenAIErrorBody(
                 message: error.map { provider.redacted($0.message) } ?? "The provider refused this request.",
                 type: "invalid_request_error",
-                param: error?.param, code: error?.code ?? "upstream_rejected"),
+                param: error?.param.map { provider.redacted($0) },
+                code: error?.code.map { provider.redacted($0) } ?? "upstream_rejected"),
             detail: "\(provider.name): status \(status)")
     }
 
