@@ -78,7 +78,7 @@ import Testing
         try EndpointsCatalog.add(
             "unpriced", provider: "unpriced", upstreamModel: "x", rates: nil, at: gateway)
         let caller = try EndpointsCaller("unpriced", at: gateway)
-        let isKnown = try Patience.until {
+        let isKnown = try Eventually.holds {
             try EndpointsError(caller.chat("unpriced").body).code == "model_not_priced"
         }
         #expect(isKnown)
@@ -117,7 +117,7 @@ import Testing
         try expectNotReady(own, "postgresql", "synchronous_commit is off")
         _ = try server.run(sql: "ALTER DATABASE \(database) RESET synchronous_commit")
         _ = try server.run(sql: reconnect)
-        #expect(try Patience.until { try TestHTTP.get(own.url + "/readyz").status == 200 })
+        #expect(try Eventually.holds { try TestHTTP.get(own.url + "/readyz").status == 200 })
 
         _ = try server.run(
             sql: "INSERT INTO schema_migrations (version, name) VALUES (999, 'later')", database: database)
@@ -138,7 +138,7 @@ import Testing
         #expect(refused.headers["retry-after"] != nil)
         #expect(try EndpointsError(refused.body).code == "service_unavailable")
         try own.stores.redis.server.start()
-        #expect(try Patience.until { try TestHTTP.get(own.url + "/readyz").status == 200 })
+        #expect(try Eventually.holds { try TestHTTP.get(own.url + "/readyz").status == 200 })
         #expect(try caller.chat("sim-ok").status == 200)
         try caller.expectExactCharges(requests: 1)
     }
@@ -149,7 +149,7 @@ import Testing
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         var body = ""
-        let isTold = try Patience.until {
+        let isTold = try Eventually.holds {
             let answer = try TestHTTP.get(gateway.url + "/readyz")
             body = answer.body
             return answer.status == 503 && body.contains(problem)
