@@ -91,7 +91,8 @@ package enum LedgerReader {
             let found = try transactions(database, tenant, before, status, since, countMax)
             if found.count == countMax { return found }
         }
-        return try transactions(database, tenant, before, status, TraceID(lowestAtUnixMilliseconds: 0), countMax)
+        return try transactions(
+            database, tenant, before, status, TraceID(lowestAtUnixMilliseconds: 0), countMax)
     }
 
     private static func transactions(

@@ -107,6 +107,31 @@ import Threads
         locking.rollBack()
     }
 
+    @Test func `a row that was committed is never told as not written, though the question after it fails`()
+        throws
+    {
+        let bench = try LedgerBench()
+        let tenant = try bench.makeTenant()
+        let taken = try bench.insert(tenant)
+        let trace = TraceID.fresh()
+        // Enough to insert, not enough to read what stands under a trace that is taken.
+        try bench.execute("REVOKE SELECT ON billing_transactions FROM tollgate_app")
+        try bench.execute("GRANT SELECT (trace_id) ON billing_transactions TO tollgate_app")
+        let batch = LedgerBatch(database: bench.writing, owner: "test", attemptsMax: 3)
+        let outcomes = batch.run([
+            .pending(bench.pending(tenant, trace)), .pending(bench.pending(tenant, taken, rseq: 2)),
+        ])
+        let stands = try bench.execute(
+            "SELECT count(*) FROM billing_transactions WHERE trace_id = '\(trace)'")
+        #expect(stands.int(0, 0) == 1)
+        for outcome in outcomes {
+            guard case .unknown = outcome else {
+                Issue.record("\(outcome)")
+                continue
+            }
+        }
+    }
+
     // MARK: - Lost connections
 
     @Test func `a connection cut at any moment leaves no row that its writer does not know of`() throws {

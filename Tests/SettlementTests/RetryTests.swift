@@ -95,18 +95,33 @@ import Threads
         #expect(isBack)
     }
 
-    @Test func `a charge that got through although its client was told otherwise is refunded`() throws {
+    @Test(arguments: [false, true])
+    func `a charge that got through although its client was told otherwise is refunded`(isRedisStopped: Bool)
+        throws
+    {
         let directory = try TemporaryDirectory()
         let postgres = try PrivatePostgres(directory: directory.path, options: .forTests)
-        let bench = try SettlementBench(postgres: postgres)
+        var options = SettlementBench.Options()
+        options.redisTimeoutMilliseconds = 500
+        let bench = try SettlementBench(options, postgres: postgres)
         let tenant = try bench.makeTenant(balance: 1_000)
         let hold = try bench.reserve(tenant, 300)
+        defer { bench.server.server.process?.send(SIGCONT) }
         try stopDuringCommit(postgres) {
             #expect {
                 try bench.engine.settle(hold, bench.committed(hold, 50), otherwise: bench.voided(hold))
             } throws: {
                 if case SettlementError.notDurable = $0 { true } else { false }
             }
+            if isRedisStopped { bench.server.server.process?.send(SIGSTOP) }
+        }
+        if isRedisStopped {
+            let isCredited = try Eventually.holds {
+                try bench.execute("SELECT count(*) FROM credits").int(0, 0) == 2
+            }
+            #expect(isCredited)
+            usleep(600_000)
+            bench.server.server.process?.send(SIGCONT)
         }
         #expect(bench.retries.drain(until: .after(seconds: 60)))
         #expect(

@@ -162,7 +162,7 @@ extension GatewayError {
                 client: OpenAIErrorBody(
                     message: "This tenant does not exist any more.", type: "permission_error",
                     code: "tenant_not_found"))
-        case .notDurable(let detail): self = .billingFailed(detail)
+        case .notDurable(let detail), .overruled(let detail): self = .billingFailed(detail)
         }
     }
 

@@ -92,6 +92,10 @@ package final class Responder: Sendable {
                     "the schema is at version \(version) and this build needs \(Migrator.currentVersion); run 'tollgate migrate'"
                 )
             }
+            guard try services.money.ledger.isDurable() else {
+                throw PostgresError.invalidValue(
+                    "synchronous_commit is off: a crash would lose charges; set it to on")
+            }
             try services.money.ledger.makePartitions()
             try services.money.ledger.renewOwner(
                 services.owner, leaseSeconds: services.configuration.ownerLeaseSeconds)
@@ -102,10 +106,14 @@ package final class Responder: Sendable {
         if let problem = try? Readiness(money: services.money).evictionProblem() {
             throw StartError(description: "Redis: \(problem)")
         }
-        reload(services)
+        // Without a catalogue every model would be unknown to its clients.
+        guard reload(services) else {
+            throw StartError(description: "PostgreSQL: the catalogue cannot be read")
+        }
     }
 
-    private static func reload(_ services: Services) {
+    @discardableResult
+    private static func reload(_ services: Services) -> Bool {
         do throws(PostgresError) {
             for provider in try services.catalog.reload().sorted() {
                 services.logger.error(
@@ -114,7 +122,9 @@ package final class Responder: Sendable {
             }
         } catch {
             services.logger.error("catalogue not read", metadata: ["error": "\(error)"])
+            return false
         }
+        return true
     }
 
     /// Follows announced changes; a reload each few seconds is the net beneath.
