@@ -82,7 +82,7 @@ import Threads
         #expect(try status(key: key) == 200)
         #expect(try json(["key", "revoke", id])["revoked"] as? Bool == true)
         // A second, and as much again for a busy machine.
-        #expect(try Patience.until(seconds: 2) { try status(key: key) == 401 })
+        #expect(try Eventually.holds(seconds: 2) { try status(key: key) == 401 })
         #expect(try status(key: caller.key) == 200)
         try expect(0, "Revoked", "key", "revoke", id)
         try expect(3, "there is no API key", "key", "revoke", "000000000000")
@@ -197,11 +197,11 @@ import Threads
             4, "exists already", "model", "add", model, "--provider", model, "--upstream-model", "sim-ok")
         try expect(3, "there is no provider 'nobody'", "model", "add", model, "--provider", "nobody")
         let caller = try EndpointsCaller("cli-made", at: gateway)
-        #expect(try Patience.until { try status(key: caller.key, model) == 503 })
+        #expect(try Eventually.holds { try status(key: caller.key, model) == 503 })
         #expect(
             try json(["price", "set", model, "--provider", model, "--input", "1", "--output", "2"])["model"]
                 as? String == model)
-        #expect(try Patience.until { try status(key: caller.key, model) == 200 })
+        #expect(try Eventually.holds { try status(key: caller.key, model) == 200 })
         #expect(try caller.onlyRow().charge.nanodollars == 4 * 1_000 + 16 * 2_000)
         try expect(
             3, "there is no provider 'nobody'", "price", "set", model, "--provider", "nobody", "--input", "1",

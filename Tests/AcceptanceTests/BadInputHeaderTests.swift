@@ -88,7 +88,7 @@ import Threads
             let models = target.gateway.url + "/v1/models"
             #expect(try TestHTTP.get(models, key: target.caller.key).status == 200)
             try change(statement, target)
-            let isRefused = try Patience.until {
+            let isRefused = try Eventually.holds {
                 try TestHTTP.get(models, key: target.caller.key).status == status
             }
             #expect(isRefused)

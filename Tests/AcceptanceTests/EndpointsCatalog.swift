@@ -17,17 +17,17 @@ enum EndpointsCatalog {
     /// Adds a priced model, by default at the simulated provider, and waits until the gateway serves it.
     static func add(
         _ model: String, provider: String = "simulator", upstreamModel: String,
-        rates: Price.Rates? = TestGateway.rates, at gateway: TestGateway
+        priority: Int = 100, rates: Price.Rates? = TestGateway.rates, at gateway: TestGateway
     ) throws {
         let editor = editor(gateway)
         let addition = try editor.addModel(
-            model, provider: provider, upstreamModel: upstreamModel, priority: 100, weight: 1,
+            model, provider: provider, upstreamModel: upstreamModel, priority: priority, weight: 1,
             outputTokensMax: 4_096, bytesPerToken: 1, outputCapField: "max_tokens")
         #expect(addition == .added)
         guard let rates else { return }
         _ = try editor.publish(rates, perRequest: .zero, model: model, provider: nil)
         let caller = try EndpointsCaller("catalog", at: gateway)
-        let isServed = try Patience.until {
+        let isServed = try Eventually.holds {
             try TestHTTP.get(gateway.url + "/v1/models/" + model, key: caller.key).status == 200
         }
         try #require(isServed, "the gateway does not learn of \(model)")

@@ -7,7 +7,6 @@ import Quota
 import Synchronization
 import TestSupport
 import Testing
-import Threads
 
 /// The gateway of all tests that need nothing of their own but a tenant.
 ///
@@ -25,19 +24,6 @@ enum EndpointsGateway {
             atexit { EndpointsGateway.current.withLock { $0 = nil } }
             return gateway
         }
-    }
-}
-
-/// Waiting for what another process does.
-enum Patience {
-    /// Looks again every few milliseconds until the condition holds; false when it did not in time.
-    static func until(seconds: Int = 15, _ condition: () throws -> Bool) rethrows -> Bool {
-        let deadline = Deadline.after(seconds: seconds)
-        while try !condition() {
-            if deadline.isPast { return false }
-            usleep(5_000)
-        }
-        return true
     }
 }
 
@@ -93,7 +79,7 @@ struct EndpointsCaller {
 
     /// The one billing transaction once it is settled, in Redis too.
     func settledRow(sourceLocation: SourceLocation = #_sourceLocation) throws -> ListedTransaction {
-        let isSettled = try Patience.until {
+        let isSettled = try Eventually.holds {
             let books = try gateway.stores.books(tenant)
             return books.ledger.pending == 0 && books.ledger.committed + books.ledger.voided > 0
                 && books.image?.holds.isEmpty == true

@@ -78,7 +78,7 @@ import Testing
         try EndpointsCatalog.add(
             "unpriced", provider: "unpriced", upstreamModel: "x", rates: nil, at: gateway)
         let caller = try EndpointsCaller("unpriced", at: gateway)
-        let isKnown = try Patience.until {
+        let isKnown = try Eventually.holds {
             try EndpointsError(caller.chat("unpriced").body).code == "model_not_priced"
         }
         #expect(isKnown)
@@ -118,7 +118,7 @@ import Testing
         try expectNotReady(own, "postgresql", "synchronous_commit is off")
         _ = try server.run(sql: "ALTER DATABASE \(database) RESET synchronous_commit")
         _ = try server.run(sql: reconnect)
-        #expect(try Patience.until { try TestHTTP.get(own.url + "/readyz").status == 200 })
+        #expect(try Eventually.holds { try TestHTTP.get(own.url + "/readyz").status == 200 })
 
         _ = try server.run(
             sql: "INSERT INTO schema_migrations (version, name) VALUES (999, 'later')", database: database)
@@ -139,7 +139,7 @@ import Testing
         #expect(refused.headers["retry-after"] != nil)
         #expect(try EndpointsError(refused.body).code == "service_unavailable")
         try own.stores.redis.server.start()
-        #expect(try Patience.until { try TestHTTP.get(own.url + "/readyz").status == 200 })
+        #expect(try Eventually.holds { try TestHTTP.get(own.url + "/readyz").status == 200 })
         #expect(try caller.chat("sim-ok").status == 200)
         try caller.expectExactCharges(requests: 1)
     }
@@ -150,7 +150,7 @@ import Testing
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         var body = ""
-        let isTold = try Patience.until {
+        let isTold = try Eventually.holds {
             let answer = try TestHTTP.get(gateway.adminURL + "/readyz")
             body = answer.body
             return answer.status == 503 && body.contains(problem)
@@ -163,17 +163,31 @@ import Testing
         for (name, outcome) in checks where name != store {
             #expect(outcome == "ok", sourceLocation: sourceLocation)
         }
+        // What is wrong is not everybody's business.
+        let open = try TestHTTP.get(gateway.url + "/readyz")
+        #expect(open.status == 503, sourceLocation: sourceLocation)
+        #expect(open.body == #"{"status":"not ready"}"#, sourceLocation: sourceLocation)
     }
 
-    @Test func `a Redis that may evict stops the start`() throws {
+    @Test func `stores that could lose money stop the start`() throws {
         let stores = try TestStores(redisSettings: ["maxmemory-policy": "volatile-lru"])
+        try expectNoStart(stores, "cannot start: Redis: maxmemory-policy is not noeviction")
+        let server = try SharedServers.postgres()
+        _ = try server.run(sql: "ALTER DATABASE \(stores.database.name) SET synchronous_commit = off")
+        try expectNoStart(stores, "synchronous_commit is off")
+    }
+
+    /// Starts tollgated and checks that it gives up, and why.
+    private func expectNoStart(
+        _ stores: TestStores, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
         let directory = try TemporaryDirectory()
         var environment = stores.environment
         environment["TOLLGATE_SOCKET"] = directory.path + "/tollgated.sock"
         let outcome = try TestCommand.run(
             [TestGateway.programs + "/tollgated"], environment, seconds: 20)
-        #expect(outcome.status == 1)
-        #expect(outcome.output.contains("cannot start: Redis: maxmemory-policy is not noeviction"))
+        #expect(outcome.status == 1, sourceLocation: sourceLocation)
+        #expect(outcome.output.contains(reason), "\(outcome.output)", sourceLocation: sourceLocation)
     }
 
     // MARK: - Metrics

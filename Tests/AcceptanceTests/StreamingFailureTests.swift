@@ -128,12 +128,46 @@ import Threads
         let scene = try StreamingScene("quoting")
         let client = try scene.ask()
         try scene.provider.call().answer(
-            "422 Unprocessable Content",
-            #"{"error":{"message":"No access for provider-secret.","code":"provider-secret"}}"#)
+            "400 Bad Request",
+            #"{"error":{"message":"Not for provider-secret.","code":"provider-secret","param":"provider-secret"}}"#
+        )
         #expect(client.readsToEnd())
-        #expect(client.status == 422)
+        #expect(client.status == 400)
+        #expect(try EndpointsError(client.body).message == "Not for [credential].")
         #expect(!client.text.contains("provider-secret"))
         try scene.caller.expectBooks(charged: .zero)
+    }
+
+    @Test func `an answer that is cut before its first word costs nothing`() throws {
+        let scene = try StreamingScene("wordless")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        call.begin()
+        call.event(#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#)
+        #expect(client.waits(for: "assistant"))
+        call.cut()
+        #expect(client.readsToEnd())
+        #expect(try EndpointsError(client.events.last ?? "").code == "upstream_error")
+        let row = try scene.caller.settledRow()
+        #expect(row.status == "voided")
+        #expect(row.errorCode == "UPSTREAM_CALL_FAILED")
+        try scene.caller.expectBooks(charged: .zero)
+    }
+
+    @Test func `usage reported at the beginning does not make what follows free`() throws {
+        let scene = try StreamingScene("beginning")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        call.begin()
+        call.usage(prompt: 40, completion: 1)
+        for text in ["one", "two", "three"] { call.piece(text) }
+        #expect(client.waits(for: "\"three\""))
+        call.cut()
+        #expect(client.readsToEnd())
+        let row = try scene.caller.settledRow()
+        #expect(row.usage == Usage(input: 40, output: 3))
+        #expect(row.usageSource == "observed")
+        try scene.caller.expectBooks(charged: Money(nanodollars: 40 * 10_000 + 3 * 30_000))
     }
 
     @Test func `usage beyond the hold is charged up to the hold`() throws {

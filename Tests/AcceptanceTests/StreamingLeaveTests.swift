@@ -31,7 +31,7 @@ import Threads
         let caller = try EndpointsCaller("left-hanging", at: gateway)
         let client = try StreamingClient(gateway.url)
         client.postChat(key: caller.key, EndpointsCaller.body("sim-hang", #""stream":true"#))
-        #expect(try Patience.until { try caller.rows().first?.status == "pending" })
+        #expect(try Eventually.holds { try caller.rows().first?.status == "pending" })
         #expect(!client.waits(for: "HTTP", milliseconds: 200))
         client.leave()
         let row = try caller.settledRow()
@@ -75,6 +75,40 @@ import Threads
         #expect(row.usageSource == "provider")
         #expect(row.interruptedBy == "client")
         try scene.caller.expectBooks(charged: Money(nanodollars: 40 * 10_000 + 20 * 30_000))
+    }
+
+    @Test func `leaving after the last words waits for the provider's usage`() throws {
+        let scene = try StreamingScene("left-last")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        call.begin()
+        call.piece("one")
+        call.stop()
+        #expect(client.waits(for: #""finish_reason":"stop""#))
+        client.leave()
+        #expect(!call.isLeft(milliseconds: 100))
+        call.usage(prompt: 400, completion: 200)
+        #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
+        let row = try scene.caller.settledRow()
+        #expect(row.usageSource == "provider")
+        #expect(row.interruptedBy == "client")
+        try scene.caller.expectBooks(charged: Money(nanodollars: 400 * 10_000 + 200 * 30_000))
+    }
+
+    @Test func `a usage that never comes is not waited for without end`() throws {
+        let scene = try StreamingScene("left-never")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        call.begin()
+        call.piece("one")
+        call.stop()
+        #expect(client.waits(for: #""finish_reason":"stop""#))
+        client.leave()
+        // Two seconds, and the time of a busy machine.
+        #expect(call.isLeft(milliseconds: 10_000))
+        let row = try scene.caller.settledRow()
+        #expect(row.usageSource == "observed")
+        try scene.caller.expectBooks(charged: Money(nanodollars: StreamingScene.charge(output: 1)))
     }
 
     @Test func `a client that half-closes has left`() throws {
