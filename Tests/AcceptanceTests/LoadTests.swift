@@ -88,7 +88,7 @@ import Threads
         let callers = try makeCallers(gateway, tenants: 3, balance: "1000")
         let isOver = Atomic(false)
         let answered = Atomic<Int>(0)
-        let load = try Background(64) { index in
+        let load = try Concurrently.begin(64) { index in
             var seen: [Seen] = []
             var number = index
             while !isOver.load(ordering: .relaxed) {

@@ -31,7 +31,7 @@ import Testing
     ) throws {
         let (gateway, tenant, key) = try makeCaller("box-1-1-\(isStream)", dailyQuota: 5, monthlyQuota: 9)
         let order = ChatOrder(model: "sim-hold", isStream: isStream)
-        let request = try Background(1) { _ in try gateway.chat(order, key: key) }
+        let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
         try gateway.waitForHeldCalls(1)
         let during = try #require(try gateway.stores.books(tenant).image)
         #expect(during.balance == Money(nanodollars: 10_000_000_000) - order.hold)
@@ -59,7 +59,7 @@ import Testing
     @Test func `1.2 billing only writes the transaction and takes no money again`() throws {
         let (gateway, tenant, key) = try makeCaller("box-1-2")
         let order = ChatOrder(model: "sim-hold")
-        let request = try Background(1) { _ in try gateway.chat(order, key: key) }
+        let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
         try gateway.waitForHeldCalls(1)
         let pending = try gateway.rows(of: tenant)
         #expect(pending.map(\.status) == ["pending"])

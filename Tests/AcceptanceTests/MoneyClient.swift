@@ -8,10 +8,8 @@ import ProviderSimulator
 import Quota
 import Redis
 import Settlement
-import Synchronization
 import TestSupport
 import Testing
-import Threads
 
 /// A chat request as a client sends it.
 struct ChatOrder: Sendable {
@@ -134,27 +132,5 @@ extension TestGateway {
             #expect(
                 seen.contains(row.trace), "charged without a call: \(row)", sourceLocation: sourceLocation)
         }
-    }
-}
-
-/// Work on threads of its own, whose results are waited for later.
-final class Background<Value: Sendable>: Sendable {
-    private let results: Mutex<Result<[Value], any Error>?>
-    private let isDone = Signal()
-
-    /// Begins to run `body` on so many threads.
-    init(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Value) throws {
-        results = Mutex(nil)
-        _ = try WorkerThread(name: "background", isDetached: true) {
-            let result = Result { try Concurrently.run(count, body) }
-            self.results.withLock { $0 = result }
-            self.isDone.wake()
-        }
-    }
-
-    /// Waits for all and returns what they returned, in their order; call it once.
-    func wait() throws -> [Value] {
-        isDone.wait()
-        return try results.withLock { try $0?.get() ?? [] }
     }
 }

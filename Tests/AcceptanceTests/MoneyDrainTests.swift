@@ -19,13 +19,13 @@ import Threads
         let key = try gateway.stores.makeKey(tenant)
         let stream = ChatOrder(model: "sim-slow", isStream: true)
         let plain = ChatOrder(model: "sim-hold")
-        let streams = try Background(8) { _ in try gateway.chat(stream, key: key) }
-        let plains = try Background(2) { _ in try gateway.chat(plain, key: key) }
+        let streams = try Concurrently.begin(8) { _ in try gateway.chat(stream, key: key) }
+        let plains = try Concurrently.begin(2) { _ in try gateway.chat(plain, key: key) }
         try gateway.waitForHeldCalls(2)
         let areRunning = try Eventually.holds { try gateway.rows(of: tenant).count == 10 }
         #expect(areRunning)
 
-        let ending = try Background(1) { _ in gateway.stop(seconds: 40) }
+        let ending = try Concurrently.begin(1) { _ in gateway.stop(seconds: 40) }
         // The plain answers come while it drains.
         usleep(200_000)
         try gateway.releaseHeldCalls()
@@ -57,7 +57,7 @@ import Threads
         let tenant = try gateway.stores.makeTenant("acme", balance: "10")
         let key = try gateway.stores.makeKey(tenant)
         let order = ChatOrder(model: "sim-slow", isStream: true, maxTokens: 4_000)
-        let streams = try Background(4) { _ in try gateway.chat(order, key: key) }
+        let streams = try Concurrently.begin(4) { _ in try gateway.chat(order, key: key) }
         // Every stream has delivered something.
         let areRunning = try Eventually.holds {
             try SharedServers.postgres().run(
@@ -81,7 +81,7 @@ import Threads
         let tenant = try gateway.stores.makeTenant("acme", balance: "10")
         let key = try gateway.stores.makeKey(tenant)
         let order = ChatOrder(model: "sim-hold")
-        let request = try Background(1) { _ in try gateway.chat(order, key: key) }
+        let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
         try gateway.waitForHeldCalls(1)
         // Two leases and more.
         let end = Deadline.after(seconds: 5)

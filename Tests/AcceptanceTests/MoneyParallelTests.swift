@@ -22,7 +22,7 @@ import Testing
         let key = try gateway.stores.makeKey(tenant)
 
         let refused = Atomic<Int>(0)
-        let requests = try Background(200) { _ in
+        let requests = try Concurrently.begin(200) { _ in
             let answer = try gateway.chat(order, key: key)
             if answer.status == 402 { refused.add(1, ordering: .relaxed) }
             return answer

@@ -47,7 +47,7 @@ import Testing
         let tenant = try gateway.stores.makeTenant("acme", balance: "10")
         let key = try gateway.stores.makeKey(tenant)
         let order = ChatOrder(model: "sim-hold", isStream: true)
-        let request = try Background(1) { _ in try gateway.chat(order, key: key) }
+        let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
         try gateway.waitForHeldCalls(1)
         let pending = try gateway.rows(of: tenant)
         #expect(pending.map(\.status) == ["pending"], "no provider is called without a row")
@@ -79,7 +79,7 @@ import Testing
         let tenant = try gateway.stores.makeTenant("acme", balance: "10")
         let key = try gateway.stores.makeKey(tenant)
         let order = ChatOrder(model: "sim-slow", isStream: true, maxTokens: 4_000)
-        let request = try Background(1) { _ in try gateway.chat(order, key: key) }
+        let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
         let database = gateway.stores.database.name
         let hasCheckpoint = try Eventually.holds {
             try SharedServers.postgres().run(

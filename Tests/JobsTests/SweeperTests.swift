@@ -49,6 +49,26 @@ import Threads
         try bench.expectExactBooks(tenant)
     }
 
+    @Test func `after a start of PostgreSQL a process has one lease's time to show that it lives`() throws {
+        let directory = try TemporaryDirectory()
+        let postgres = try PrivatePostgres(directory: directory.path, options: .forTests)
+        let bench = try SettlementBench(postgres: postgres)
+        let tenant = try bench.makeTenant(balance: 1_000)
+        let elsewhere = OwnerIdentity(name: "bench", host: "another machine", pid: 1, processStart: 1)
+        try bench.ledger.renewOwner(elsewhere, leaseSeconds: 600)
+        _ = try bench.reserve(tenant, 300)
+        // PostgreSQL was away for an hour, and with it everybody's lease.
+        try bench.execute(
+            "UPDATE owners SET lease_until = lease_until - interval '1 hour', renewed_at = renewed_at - interval '1 hour'"
+        )
+        #expect(try bench.sweep() == Sweeper.Summary(alive: 1))
+        // A lease so short has run out since.
+        try bench.execute("UPDATE owners SET renewed_at = lease_until - interval '0.1 seconds'")
+        let isSwept = try Eventually.holds { try bench.sweep().voided == 1 }
+        #expect(isSwept)
+        try bench.expectExactBooks(tenant)
+    }
+
     @Test func `a process of this machine that is gone is recognised while its lease still runs`() throws {
         let bench = try SettlementBench()
         let tenant = try bench.makeTenant(balance: 1_000)

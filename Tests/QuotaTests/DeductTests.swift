@@ -181,8 +181,10 @@ import Threads
         let order = HoldOrder(
             tenant: patient.tenant, trace: .fresh(), key: nil, amount: .nano(100),
             period: Period(day: ImageBench.today))
-        // Connected before the server stops, so that the order is sent.
+        // Connected, and the script known, before the server stops: so the order is sent, and can be carried out.
         try #require(try hasty.redis.command(["PING"]).text == "PONG")
+        #expect(try patient.hold(1_000).balanceAfter == .zero)
+        try #require(try patient.install(epoch: 2) == .installed)
         _ = try patient.redis.command(["CONFIG", "RESETSTAT"])
         server.server.process?.send(SIGSTOP)
         defer { server.server.process?.send(SIGCONT) }

@@ -193,6 +193,54 @@ import Threads
         #expect(books.image?.balance == Money(nanodollars: 1_000) && books.image?.dailyUsed == 0)
     }
 
+    @Test func `PostgreSQL killed under load costs refusals and no money`() throws {
+        let directory = try TemporaryDirectory()
+        let postgres = try PrivatePostgres(directory: directory.path, options: .forTests)
+        let bench = try SettlementBench(postgres: postgres)
+        let tenants = try (0..<3).map { try bench.makeTenant("tenant-\($0)", balance: 1_000_000) }
+        let isOver = Atomic(false)
+        let load = try Concurrently.begin(24) { index in
+            var ends: [(hold: Hold, charge: Int64?)] = []
+            while !isOver.load(ordering: .relaxed) {
+                do throws(SettlementError) {
+                    let hold = try bench.engine.reserve(bench.order(tenants[index % 3], 100))
+                    let charge: Int64? = ends.count % 5 == 0 ? nil : 70
+                    // What is not durable at once is queued, and is durable in the end.
+                    ends.append((hold, charge))
+                    guard let charge else {
+                        bench.void(hold)
+                        continue
+                    }
+                    let settlement = bench.committed(hold, charge)
+                    _ = try bench.engine.settle(hold, settlement, otherwise: settlement)
+                } catch {
+                    usleep(2_000)
+                }
+            }
+            return ends
+        }
+        for _ in 0..<2 {
+            usleep(300_000)
+            postgres.stop(isImmediate: true)
+            usleep(200_000)
+            try postgres.start()
+        }
+        let isBack = Eventually.holds { (try? bench.reserve(tenants[0], 0)) != nil }
+        #expect(isBack)
+        usleep(300_000)
+        isOver.store(true, ordering: .relaxed)
+        let ends = try load.wait().flatMap { $0 }
+        #expect(bench.retries.drain(until: .after(seconds: 60)))
+        try bench.sweep()
+        for (hold, charge) in ends {
+            let row = try bench.row(hold)
+            #expect(row?.status == (charge == nil ? .voided : .committed), "\(String(describing: row))")
+            #expect(row?.charge == Money(nanodollars: charge ?? 0))
+        }
+        #expect(ends.count > 50, "only \(ends.count) requests were served")
+        for tenant in tenants { try bench.expectExactBooks(tenant) }
+    }
+
     // MARK: -
 
     /// Stops PostgreSQL while the work's COMMIT is durable and not yet answered, and starts it again.

@@ -1,7 +1,8 @@
 -- Pending rows since a trace id whose owner's lease has run out or was given up, with the stream's last checkpoint and the price
--- it names. Whether a live lease belongs to a process that is gone is decided by the reader: `host`, `pid`, `process_start`.
+-- it names. While PostgreSQL was away nobody could renew: after its start every owner has one lease's time to do so. Whether a live lease belongs to a process that is gone is decided by the reader: `host`, `pid`, `process_start`.
 SELECT b.tenant_id, b.trace_id, b.epoch, b.rseq, b.hold, b.owner,
-       o.owner IS NOT NULL AND o.lease_until > now() AS leased, o.host, o.pid, o.process_start,
+       o.owner IS NOT NULL
+         AND greatest(o.lease_until, pg_postmaster_start_time() + (o.lease_until - o.renewed_at)) > now() AS leased, o.host, o.pid, o.process_start,
        c.input_tokens, c.output_tokens, c.usage_source, c.provider_model_id,
        p.version, p.input, p.output, p.per_request
   FROM billing_transactions b

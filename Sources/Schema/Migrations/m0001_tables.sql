@@ -113,6 +113,7 @@ CREATE TABLE redis_incarnations (
 CREATE TABLE owners (
     owner         text PRIMARY KEY,
     lease_until   timestamptz NOT NULL,
+    renewed_at    timestamptz NOT NULL DEFAULT now(),
     host          text NOT NULL,
     pid           integer NOT NULL,
     process_start bigint NOT NULL,
