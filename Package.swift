@@ -22,8 +22,8 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 let package = Package(
@@ -113,11 +113,23 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger", "Postgres",
-                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
-                "Threads",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy", "Threads",
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
+        tests("TidyTests", ["PrivateServers"]),
+        tests("CoreTests", ["Core"]),
+        tests("ThreadsTests", ["CLinux", "Threads"]),
+        tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
+        tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
+        tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
+        tests("RoutingTests", ["Core", "Routing"]),
+        tests(
+            "GatewayTests",
+            [
+                "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
+                "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
+            ]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),
@@ -146,9 +158,8 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
-                "ProviderSimulator",
-                "Quota", "Redis", "Settlement", "TestSupport", "Threads",
-            ]),
+                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
+                "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads",
+            ], exclude: ["Python"]),
     ]
 )

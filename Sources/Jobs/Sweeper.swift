@@ -57,16 +57,20 @@ package struct Sweeper: Sendable {
         var summary = Summary()
         try sweepRows(&summary)
         try sweepHolds(&summary)
-        try database { () throws(PostgresError) in try ledger.removeOldCheckpoints() }
+        try database { () throws(PostgresError) in
+            try ledger.removeLeftovers()
+            try ledger.makePartitions()
+        }
         return summary
     }
 
     private func sweepRows(_ summary: inout Summary) throws(JobError) {
-        let hour: Int64 = 3_600_000
+        // Ids carry their host's clock: one that is behind by less than this is still seen.
+        let slackMilliseconds: Int64 = 86_400_000
         // Read before the rows: whatever becomes pending later is younger.
         let now = WallClock.unixMilliseconds
         let start = try database { () throws(PostgresError) in try ledger.watermark(of: Sweeper.name) }
-        var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - hour)
+        var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - slackMilliseconds)
         var since = start ?? TraceID(lowestAtUnixMilliseconds: 0)
         var page: [OrphanedRow]
         repeat {

@@ -190,9 +190,10 @@ extension LedgerStore {
             ])
     }
 
-    /// Removes checkpoints older than a day: their streams have ended, whatever became of them.
-    package func removeOldCheckpoints() throws(PostgresError) {
+    /// Removes checkpoints of rows that have ended, and owners that have been dead for a day and own nothing.
+    package func removeLeftovers() throws(PostgresError) {
         _ = try database.query(LedgerStatements.removeOldCheckpoints, [])
+        _ = try database.query(LedgerStatements.removeOldOwners, [])
     }
 
     /// Runs a job's work while holding its lock, or returns nil at once when another process holds it.
@@ -203,6 +204,7 @@ extension LedgerStore {
     ) throws -> Value? {
         let connection = try database.lease()
         guard try connection.query(LedgerStatements.tryJobLock, [.text(job)]).bool(0, 0) else { return nil }
+        // When it cannot be released, its connection is broken, and the lock has ended with it.
         defer { _ = try? connection.query(LedgerStatements.releaseJobLock, [.text(job)]) }
         return try work()
     }

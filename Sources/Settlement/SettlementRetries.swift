@@ -12,11 +12,17 @@ package import Threads
 package final class SettlementRetries: Sendable {
     /// A hold in an image that its row in the ledger has ended.
     package struct ImageSettlement: Sendable {
+        /// Whose image.
         package let tenant: TenantID
+        /// Which request.
         package let trace: TraceID
+        /// The epoch in which the hold was taken.
         package let epoch: Int64
+        /// The hold's number in that epoch.
         package let rseq: Int64
+        /// What the ledger's row charged.
         package let charge: Money
+        /// Whether the row was voided: the request does not count then.
         package let isVoided: Bool
 
         /// Creates what is left to do.
@@ -75,6 +81,7 @@ package final class SettlementRetries: Sendable {
     /// Notes whether the ledger takes writes.
     package func noteLedger(_ outcome: LedgerWriter.Outcome) {
         switch outcome {
+        case .failed(let error) where !error.isAboutTheServer: break
         case .failed, .unknown: state.withLock { $0.failedAt = .now }
         case .written, .standing, .fenced:
             // Only a failure is written down, so the ordinary path takes the lock and nothing else.
@@ -113,6 +120,8 @@ package final class SettlementRetries: Sendable {
 
     private func run() {
         var pauseMilliseconds = 100
+        // Not `work`, which every new task wakes: a ledger that is down would then be asked without a pause.
+        let pause = Signal()
         while true {
             work.wait()
             while let task = state.withLock({ $0.tasks.first }) {
@@ -122,7 +131,7 @@ package final class SettlementRetries: Sendable {
                 } else {
                     // The first may be stuck for a reason of its own: let the others pass.
                     state.withLock { $0.tasks.append($0.tasks.removeFirst()) }
-                    _ = work.wait(until: .after(milliseconds: pauseMilliseconds))
+                    _ = pause.wait(until: .after(milliseconds: pauseMilliseconds))
                     pauseMilliseconds = min(pauseMilliseconds * 2, 5_000)
                 }
             }
@@ -193,6 +202,19 @@ package final class SettlementRetries: Sendable {
             return true
         } catch {
             return false
+        }
+    }
+}
+
+extension PostgresError {
+    /// Whether it is the server that fails, rather than one row that it refuses.
+    fileprivate var isAboutTheServer: Bool {
+        switch self {
+        case .unreachable, .connectionLost, .timeout: true
+        case .poolExhausted, .invalidValue: false
+        case .server(let sqlState, _, _):
+            // Connection, read-only, resources, operator intervention, system error.
+            ["08", "25", "53", "57", "58"].contains(String(sqlState.prefix(2)))
         }
     }
 }

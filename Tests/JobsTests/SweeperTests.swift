@@ -226,18 +226,18 @@ import Threads
 
     // MARK: - Bookkeeping of the sweeper
 
-    @Test func `the watermark stops at the oldest row that is left, and else an hour ago`() throws {
+    @Test func `the watermark stops at the oldest row that is left, and else a day ago`() throws {
         let bench = try SettlementBench()
         let tenant = try bench.makeTenant(balance: 1_000)
         #expect(try bench.ledger.watermark(of: "sweep") == nil)
         try bench.sweep()
         let idle = try #require(try bench.ledger.watermark(of: "sweep"))
-        #expect(abs(WallClock.unixMilliseconds - 3_600_000 - idle.unixMilliseconds) < 60_000)
+        #expect(abs(WallClock.unixMilliseconds - 86_400_000 - idle.unixMilliseconds) < 60_000)
 
         let owner = OwnerIdentity(name: "bench", host: "another machine", pid: 1, processStart: 1)
         try bench.ledger.renewOwner(owner, leaseSeconds: 3_600)
-        try bench.ledger.setWatermark(of: "sweep", to: .made(millisecondsAgo: 4 * 3_600_000))
-        let old = try bench.reserve(tenant, 100, trace: .made(millisecondsAgo: 2 * 3_600_000))
+        try bench.ledger.setWatermark(of: "sweep", to: .made(millisecondsAgo: 4 * 86_400_000))
+        let old = try bench.reserve(tenant, 100, trace: .made(millisecondsAgo: 2 * 86_400_000))
         try bench.sweep()
         #expect(try bench.ledger.watermark(of: "sweep") == old.trace)
         try bench.ledger.endOwner(owner)

@@ -223,6 +223,7 @@ extension ReserveMachine.Action {
         case .conflict: "conflict"
         case .unknownTenant: "unknownTenant"
         case .notDurable: "notDurable"
+        case .overruled: "overruled"
         }
     }
 }

@@ -68,9 +68,12 @@ import Testing
         let tenant = try bench.makeTenant(balance: 1_000)
         let hold = try bench.reserve(tenant, 300)
         #expect(try bench.sweep().voided == 1)
-        let settled = try bench.settle(hold, charge: 120)
-        #expect(settled.charge == .zero && settled.balance == Money(nanodollars: 1_000))
-        try bench.expectExactBooks(tenant)
+        // The caller is told: an answer whose charge was voided must not look like a success.
+        #expect { try bench.settle(hold, charge: 120) } throws: { error in
+            if case SettlementError.overruled = error { true } else { false }
+        }
+        let books = try bench.expectExactBooks(tenant)
+        #expect(books.ledger.charged == .zero && books.image?.balance == Money(nanodollars: 1_000))
     }
 
     @Test func `a trace reserves once`() throws {

@@ -10,19 +10,14 @@ struct ObservedUsage: Sendable {
     private static let bytesPerToken: Int64 = 4
     private static let bytesPerEventMax: Int64 = 16
 
-    private(set) var events: Int64 = 0
-    private(set) var bytes: Int64 = 0
+    /// The answer tokens of a stream, as far as it was delivered.
+    private(set) var outputTokens: Int64 = 0
 
     /// Counts one event of a stream.
     mutating func count(_ chunk: ChatChunk) {
         guard chunk.isBillable else { return }
-        events += 1
-        bytes += Int64(chunk.size.bytes)
-    }
-
-    /// The answer tokens of a stream, as far as it was delivered.
-    var outputTokens: Int64 {
-        bytes <= events * ObservedUsage.bytesPerEventMax ? events : ObservedUsage.tokens(bytes: bytes)
+        let bytes = Int64(chunk.size.bytes)
+        outputTokens += bytes <= ObservedUsage.bytesPerEventMax ? 1 : ObservedUsage.tokens(bytes: bytes)
     }
 
     /// The tokens that a text of this size probably has.
@@ -32,7 +27,19 @@ struct ObservedUsage: Sendable {
 
     /// The prompt's tokens, when nobody has counted them.
     static func inputTokens(of request: ChatRequest) -> Int64 {
-        tokens(bytes: Int64(request.messageBytes))
+        let document = request.document
+        let schemas = ["tools", "functions", "response_format"] as [StaticString]
+        let schemaBytes = schemas.reduce(0) { sum, key in
+            sum + (document.member(key, of: document.root)?.range.count ?? 0)
+        }
+        return tokens(bytes: Int64(request.messageBytes + schemaBytes))
+    }
+}
+
+extension UsageReport {
+    /// What an operator should know about a report that adds up to something else than its own total.
+    var oddity: String? {
+        unexplained == 0 ? nil : "the reported total differs by \(unexplained) tokens"
     }
 }
 
