@@ -142,17 +142,15 @@ package final class SettlementRetries: Sendable {
         switch task {
         case .image(let settlement): return isSettled(settlement)
         case .ledger(let hold, let settlement):
-            let outcome = writer.write(.settlement(settlement))
+            var outcome = writer.write(.settlement(settlement))
+            // Without a row its insert got no answer, and may still be on its way: a voided row takes the place.
+            if case .fenced = outcome, isBuried(hold) { outcome = writer.write(.settlement(settlement)) }
             noteLedger(outcome)
             let ended: (charge: Money, status: TransactionStatus)
             switch outcome {
             case .written: ended = (settlement.charge, settlement.status)
             case .standing(let row): ended = (row.charge, row.status)
-            case .fenced:
-                // Its insert got no answer, and may still be on its way: a voided row takes the place, and is found next time.
-                bury(hold)
-                return false
-            case .failed, .unknown: return false
+            case .fenced, .failed, .unknown: return false
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
             let image = ImageSettlement(
@@ -186,11 +184,15 @@ package final class SettlementRetries: Sendable {
         }
     }
 
-    private func bury(_ hold: Hold) {
-        // What fails is done again before the task is found ended.
-        try? ledger.insertTombstone(
-            tenant: hold.tenant, trace: hold.trace, key: nil, epoch: hold.held.epoch, rseq: hold.held.rseq,
-            period: hold.held.period, hold: hold.amount)
+    private func isBuried(_ hold: Hold) -> Bool {
+        do throws(PostgresError) {
+            try ledger.insertTombstone(
+                tenant: hold.tenant, trace: hold.trace, key: nil, epoch: hold.held.epoch,
+                rseq: hold.held.rseq, period: hold.held.period, hold: hold.amount)
+            return true
+        } catch {
+            return false
+        }
     }
 
     private func isSettled(_ settlement: ImageSettlement) -> Bool {
