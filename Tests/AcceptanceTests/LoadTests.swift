@@ -37,8 +37,8 @@ import Threads
     private static func order(_ number: Int) -> ChatOrder {
         var order = ChatOrder(isStream: number.isMultiple(of: 2), maxTokens: 4 + number % 13)
         order.text = String(repeating: "word ", count: 1 + number % 29)
-        if number % 50 == 7 { order.model = "sim-500" }
-        if number % 10 == 3 { order.model = "sim-cached" }
+        if number % 49 == 7 { order.model = "sim-500" }
+        if number % 11 == 3 { order.model = "sim-cached" }
         return order
     }
 
@@ -56,7 +56,8 @@ import Threads
                 let caller = callers[number % callers.count]
                 seen.append(
                     Seen(
-                        order: order, tenant: caller.tenant, answer: try gateway.chat(order, key: caller.key))
+                        order: order, tenant: caller.tenant,
+                        answer: try gateway.insistingChat(order, key: caller.key))
                 )
             }
         }.flatMap { $0 }
@@ -64,7 +65,7 @@ import Threads
         print("10,000 requests at concurrency 64: \(seconds) s, \(10_000 / max(seconds, 1)) a second")
 
         let failing = seen.filter { $0.order.model == "sim-500" }
-        #expect(seen.count == 10_000 && failing.count == 200)
+        #expect(seen.count == 10_000 && failing.count > 150)
         #expect(failing.allSatisfy { $0.answer.status == 502 })
         let others = seen.filter { $0.order.model != "sim-500" }
         let incomplete = others.filter { !$0.answer.isComplete($0.order) }
@@ -72,7 +73,8 @@ import Threads
         try expectTruth(gateway, seen)
         for tenant in Set(callers.map(\.tenant)) {
             let books = try gateway.stores.books(tenant)
-            #expect(books.ledger.committed + books.ledger.voided == 2_000 && books.ledger.pending == 0)
+            #expect(books.ledger.committed == others.count { $0.tenant == tenant })
+            #expect(books.ledger.pending == 0)
             try gateway.stores.expectExactBooks(tenant)
         }
         try gateway.expectLogAndLedgerAgree()

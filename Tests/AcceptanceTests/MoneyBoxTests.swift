@@ -78,7 +78,7 @@ import Testing
         let (gateway, tenant, key) = try makeCaller("box-1-3", dailyQuota: 40, monthlyQuota: 40)
         let answers = try Concurrently.run(40) { index in
             let order = ChatOrder(isStream: index.isMultiple(of: 2))
-            let answer = try gateway.chat(order, key: key)
+            let answer = try gateway.insistingChat(order, key: key)
             return answer.isComplete(order) ? 200 : answer.status
         }
         #expect(answers.allSatisfy { $0 == 200 }, "\(answers)")

@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import Gateway
+import Glibc
 import Ledger
 import Postgres
 import PrivateServers
@@ -10,6 +11,7 @@ import Redis
 import Settlement
 import TestSupport
 import Testing
+import Threads
 
 /// A chat request as a client sends it.
 struct ChatOrder: Sendable {
@@ -58,6 +60,16 @@ extension TestGateway {
     /// Sends a chat request.
     func chat(_ order: ChatOrder, key: String) throws -> TestHTTP.Answer {
         try TestHTTP.post(url + "/v1/chat/completions", key: key, order.body)
+    }
+
+    /// Sends a chat request as SDKs do: again while the gateway says that it cannot decide right now.
+    func insistingChat(_ order: ChatOrder, key: String) throws -> TestHTTP.Answer {
+        let deadline = Deadline.after(seconds: 40)
+        while true {
+            let answer = try chat(order, key: key)
+            guard answer.status == 503, !deadline.isPast else { return answer }
+            usleep(50_000)
+        }
     }
 
     /// All rows of a tenant, or of all.

@@ -20,7 +20,8 @@ import Testing
         #expect(try gateway.chat(ChatOrder(), key: key).status == 200)
         let epoch = try #require(try LedgerReader.standing(gateway.stores.money.database, of: tenant)).epoch
         _ = try gateway.stores.money.redis.command(["FLUSHALL"])
-        let statuses = try Concurrently.run(60) { _ in try gateway.chat(ChatOrder(), key: key).status }
+        let statuses = try Concurrently.run(60) { _ in try gateway.insistingChat(ChatOrder(), key: key).status
+        }
         #expect(statuses.allSatisfy { $0 == 200 }, "\(statuses)")
         let after = try #require(try LedgerReader.standing(gateway.stores.money.database, of: tenant)).epoch
         #expect(after == epoch + 1, "more than one request has rebuilt")

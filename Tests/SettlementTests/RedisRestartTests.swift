@@ -75,6 +75,48 @@ import Threads
         #expect(try bench.expectExactBooks(tenant).image?.balance == .zero)
     }
 
+    @Test func `scripts that Redis forgets cost no request`() throws {
+        let bench = try SettlementBench()
+        let tenant = try bench.makeTenant(balance: 1_000_000)
+        let isOver = Atomic(false)
+        let flushes = try Concurrently.begin(1) { _ in
+            var count = 0
+            while !isOver.load(ordering: .relaxed) {
+                _ = try bench.redis.command(["SCRIPT", "FLUSH"])
+                count += 1
+                usleep(3_000)
+            }
+            return count
+        }
+        try Concurrently.run(16) { _ in
+            for _ in 0..<20 { try bench.settle(try bench.reserve(tenant, 100), charge: 60) }
+        }
+        isOver.store(true, ordering: .relaxed)
+        #expect(try flushes.wait()[0] >= 5)
+        let books = try bench.expectExactBooks(tenant)
+        #expect(books.ledger.charged == Money(nanodollars: 16 * 20 * 60))
+    }
+
+    @Test func `a Redis out of memory reserves nothing and still settles`() throws {
+        let bench = try SettlementBench()
+        let tenant = try bench.makeTenant(balance: 1_000)
+        let charged = try bench.reserve(tenant, 300)
+        let voided = try bench.reserve(tenant, 300)
+        _ = try bench.redis.command(["CONFIG", "SET", "maxmemory", "1"])
+        #expect {
+            try bench.reserve(tenant, 100)
+        } throws: {
+            if case SettlementError.unavailable = $0 { true } else { false }
+        }
+        #expect(try bench.settle(charged, charge: 120).balance == Money(nanodollars: 580))
+        bench.void(voided)
+        #expect(bench.retries.count == 0)
+        #expect(try bench.expectExactBooks(tenant).image?.balance == Money(nanodollars: 880))
+        _ = try bench.redis.command(["CONFIG", "SET", "maxmemory", "0"])
+        try bench.settle(try bench.reserve(tenant, 880), charge: 880)
+        try bench.expectExactBooks(tenant)
+    }
+
     @Test func `kill -9 of Redis under load costs refusals and no money`() throws {
         let bench = try quickBench()
         let tenants = try (0..<2).map { try bench.makeTenant("tenant-\($0)", balance: 30_000) }

@@ -8,6 +8,7 @@ import Redis
 import Settlement
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct ReserveTests {
     @Test func `a reservation is a hold in Redis and a pending row in the ledger`() throws {
@@ -135,6 +136,30 @@ import Testing
         #expect(try bench.epoch(of: tenant) == epoch, "a refusal rebuilt an image that was current")
         let books = try bench.expectExactBooks(tenant)
         #expect(books.image?.balance == Money(nanodollars: 299))
+    }
+
+    @Test func `what is added while it is spent can all be spent`() throws {
+        let bench = try SettlementBench()
+        let tenant = try bench.makeTenant(balance: 100)
+        let credits = try Concurrently.begin(4) { index in
+            for number in 0..<20 { try bench.addCredit(100, to: tenant, "\(index)-\(number)") }
+        }
+        let spent = try Concurrently.run(8) { _ in
+            var spent = 0
+            let deadline = Deadline.after(seconds: 60)
+            while spent < 10, !deadline.isPast {
+                guard let hold = try? bench.reserve(tenant, 100) else { continue }
+                try bench.settle(hold, charge: 100)
+                spent += 1
+            }
+            return spent
+        }
+        _ = try credits.wait()
+        #expect(spent == Array(repeating: 10, count: 8))
+        let books = try bench.expectExactBooks(tenant)
+        #expect(
+            books.ledger.credited == Money(nanodollars: 8_100)
+                && books.image?.balance == Money(nanodollars: 100))
     }
 
     @Test func `an image that missed a credit is dropped instead of refusing`() throws {
