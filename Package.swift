@@ -113,8 +113,10 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger", "Postgres",
-                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy", "Threads",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger",
+                "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads",
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("TidyTests", ["PrivateServers"]),
@@ -158,7 +160,8 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
+                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres",
+                "PrivateServers",
                 "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads",
             ], exclude: ["Python"]),
     ]
