@@ -53,7 +53,8 @@ import Testing
 
     @Test func `what follows the models' path names a model and nothing else`() {
         for rest in ["../../admin/v1/tenants", "..%2f..%2fmetrics", "", "/", "x/", "X"] {
-            #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == .model(rest))
+            let name = rest.replacing("%2f", with: "/")
+            #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == .model(name))
             #expect(Route(path: "/v1/models/" + rest, listener: .adminServer) == nil)
         }
     }
