@@ -116,6 +116,7 @@ let package = Package(
                 "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres", "PrivateServers",
                 "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
+        tests("ThreadsTests", ["CLinux", "Threads"]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),

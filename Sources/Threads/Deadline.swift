@@ -30,14 +30,17 @@ package struct Deadline: Sendable, Hashable, Comparable {
 
     /// The deadline this many seconds from now.
     package static func after(seconds: Int) -> Deadline {
-        now.advanced(milliseconds: seconds.multipliedReportingOverflow(by: 1_000).partialValue)
+        let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
+        return now.advanced(milliseconds: overflow ? (seconds < 0 ? .min : .max) : milliseconds)
     }
 
-    /// The deadline this many milliseconds after this one; `never` stays `never`.
+    /// The deadline this many milliseconds after this one; `never` stays `never`, and what is too far becomes it.
     package func advanced(milliseconds: Int) -> Deadline {
+        guard self != .never else { return .never }
         let (length, tooLong) = Int64(milliseconds).multipliedReportingOverflow(by: 1_000_000)
         let (sum, overflow) = nanoseconds.addingReportingOverflow(length)
-        return tooLong || overflow ? .never : Deadline(nanoseconds: sum)
+        guard tooLong || overflow else { return Deadline(nanoseconds: sum) }
+        return milliseconds < 0 ? Deadline(nanoseconds: 0) : .never
     }
 
     /// Whether the moment has passed.
@@ -45,17 +48,18 @@ package struct Deadline: Sendable, Hashable, Comparable {
 
     /// Milliseconds left, rounded up, never negative and never more than an `Int32` holds, as `poll` and its like take them.
     package var remainingMilliseconds: Int32 {
-        let left = nanoseconds.subtractingReportingOverflow(Deadline.now.nanoseconds).partialValue
-        guard left > 0 else { return 0 }
-        return Int32(clamping: (left - 1) / 1_000_000 + 1)
+        let now = Deadline.now
+        guard self > now else { return 0 }
+        return Int32(clamping: (nanoseconds - now.nanoseconds - 1) / 1_000_000 + 1)
     }
 
     /// Nanoseconds that have passed since this moment; negative while it lies ahead.
     package var elapsedNanoseconds: Int64 { Deadline.now.nanoseconds - nanoseconds }
 
-    /// The moment as `sem_clockwait` and its like take it.
+    /// The moment as `sem_clockwait` and its like take it, which refuse times below zero.
     package var timespecValue: timespec {
-        timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        let time = max(0, nanoseconds)
+        return timespec(tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
     }
 
     package static func < (left: Deadline, right: Deadline) -> Bool {
