@@ -117,6 +117,7 @@ let package = Package(
                 "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "Threads"]),
+        tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),

@@ -89,12 +89,21 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
     }
 
     private static func name(_ label: String, _ dimensions: [(String, String)]) -> Name {
-        let pairs = dimensions.map { key, value in
-            let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing(
-                "\n", with: " ")
-            return "\(key)=\"\(escaped)\""
-        }
+        let pairs = dimensions.map { "\($0.0)=\"\(escaped($0.1))\"" }
         return Name(label: label, dimensions: pairs.joined(separator: ","))
+    }
+
+    private static func escaped(_ value: String) -> String {
+        // Byte by byte: a quote with a combining mark, or the break of two characters, is one character to Swift.
+        var bytes: [UInt8] = []
+        for byte in value.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"), UInt8(ascii: "\""): bytes += [UInt8(ascii: "\\"), byte]
+            case UInt8(ascii: "\n"): bytes += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
+            default: bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 
@@ -132,9 +141,8 @@ private final class Histogram: TimerHandler {
     private let state = Mutex(State())
 
     func recordNanoseconds(_ duration: Int64) {
-        let microseconds = duration / 1_000
         let bucket =
-            Histogram.boundsMicroseconds.firstIndex { microseconds <= $0 }
+            Histogram.boundsMicroseconds.firstIndex { duration <= $0 * 1_000 }
             ?? Histogram.boundsMicroseconds.count
         state.withLock { state in
             state.counts[bucket] += 1

@@ -54,7 +54,8 @@ package struct Endpoints: Sendable {
             services.logger.info(
                 "refused",
                 metadata: [
-                    "trace": "\(trace)", "status": "\(error.status)", "error_code": "\(error.code)",
+                    "trace": "\(trace)", "status": .stringConvertible(error.status),
+                    "error_code": "\(error.code)",
                     "path": "\(request.path.prefix(256))", "error_detail": "\(error.detail.prefix(256))",
                 ])
             ErrorAnswer.write(error, to: exchange, trace: trace)

@@ -65,7 +65,8 @@ package final class Responder: Sendable {
             }
         } else {
             services.logger.error(
-                "settlements left to the sweeper", metadata: ["count": "\(services.money.retries.count)"])
+                "settlements left to the sweeper",
+                metadata: ["count": .stringConvertible(services.money.retries.count)])
         }
         services.logger.notice("stopped")
     }
@@ -74,7 +75,8 @@ package final class Responder: Sendable {
     ///
     /// From any thread.
     package func stop() {
-        services.logger.notice("draining", metadata: ["seconds": "\(services.configuration.drainSeconds)"])
+        services.logger.notice(
+            "draining", metadata: ["seconds": .stringConvertible(services.configuration.drainSeconds)])
         pool.drain(seconds: services.configuration.drainSeconds)
     }
 

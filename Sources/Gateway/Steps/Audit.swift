@@ -27,12 +27,13 @@ package struct Audit: Step {
         guard logger.logLevel <= .info else { return }
         let sections = context.filledSections
         var line: Logger.Metadata = [
-            "trace": "\(context.trace)", "status": "\(context.statusSent)",
-            "latency_ms": "\(context.startedAt.elapsedNanoseconds / 1_000_000)", "capability": "chat",
+            "trace": "\(context.trace)", "status": .stringConvertible(context.statusSent),
+            "latency_ms": .stringConvertible(context.startedAt.elapsedNanoseconds / 1_000_000),
+            "capability": "chat", "is_error": .stringConvertible(context.failure != nil),
         ]
         if let request = sections.validation?.request {
             line["model"] = "\(request.model)"
-            line["is_stream"] = "\(request.stream)"
+            line["is_stream"] = .stringConvertible(request.stream)
         }
         if let caller = sections.externalAuth?.caller {
             line["tenant"] = "\(caller.tenant.id)"
@@ -41,22 +42,24 @@ package struct Audit: Step {
         if sections.upstreamCall != nil, let selected = sections.routing?.selected {
             line["provider"] = "\(selected.provider.name)"
         }
-        if let quota = sections.quotaCheck { line["hold"] = "\(quota.hold.amount)" }
+        if let hold = sections.quotaCheck?.hold {
+            // A hold that was given back whole cost nothing.
+            let charge = sections.billing?.charge ?? .zero
+            line["hold"] = "\(hold.amount)"
+            line["total_cost"] = "\(charge)"
+            line["currency"] = "USD"
+            line["cost_diff"] = "\(hold.amount - charge)"
+        }
+        if let balance = sections.billing?.balanceAfter { line["balance_after"] = "\(balance)" }
         if let answer = sections.responseTransform {
-            line["input_tokens"] = "\(answer.usage.promptTotal)"
-            line["output_tokens"] = "\(answer.usage.completionTotal)"
+            line["input_tokens"] = .stringConvertible(answer.usage.promptTotal)
+            line["output_tokens"] = .stringConvertible(answer.usage.completionTotal)
             line["usage_source"] = "\(answer.usageSource.rawValue)"
-            line["stream_completed"] =
-                "\(answer.outcome == .complete && sections.upstreamCall?.isStream == true)"
+            line["stream_completed"] = .stringConvertible(
+                answer.outcome == .complete && sections.upstreamCall?.isStream == true)
             if case .interrupted(let by) = answer.outcome { line["interrupted_by"] = "\(by.rawValue)" }
             if let problem = answer.usageProblem { line["usage_problem"] = "\(problem)" }
         }
-        if let billing = sections.billing, let quota = sections.quotaCheck {
-            line["total_cost"] = "\(billing.charge)"
-            line["cost_diff"] = "\(quota.hold.amount - billing.charge)"
-            if let balance = billing.balanceAfter { line["balance_after"] = "\(balance)" }
-        }
-        line["is_error"] = "\(context.failure != nil)"
         if let failure = context.failure {
             line["error_code"] = "\(failure.code)"
             line["error_source"] = "\(failure.source.rawValue)"
