@@ -8,7 +8,7 @@ import Synchronization
 package final class TimeZones: Sendable {
     private struct Offset: Sendable {
         let seconds: Int64
-        let validUntilUnixSeconds: Int64
+        let validUnixSeconds: Range<Int64>
     }
 
     private let offsets = Mutex<[String: Offset]>([:])
@@ -26,7 +26,7 @@ package final class TimeZones: Sendable {
     /// A zone that this machine does not know counts as UTC.
     package func period(in zone: String, unixSeconds: Int64) -> Period {
         guard zone != "UTC" else { return Period(unixSeconds: unixSeconds, offsetSeconds: 0) }
-        if let known = offsets.withLock({ $0[zone] }), unixSeconds < known.validUntilUnixSeconds {
+        if let known = offsets.withLock({ $0[zone] }), known.validUnixSeconds.contains(unixSeconds) {
             return Period(unixSeconds: unixSeconds, offsetSeconds: known.seconds)
         }
         guard let timeZone = TimeZone(identifier: zone) else {
@@ -38,7 +38,7 @@ package final class TimeZones: Sendable {
         }
         let offset = Offset(
             seconds: Int64(timeZone.secondsFromGMT(for: now)),
-            validUntilUnixSeconds: min(change ?? .max, unixSeconds + 86_400))
+            validUnixSeconds: unixSeconds..<min(change ?? .max, unixSeconds + 86_400))
         offsets.withLock { $0[zone] = offset }
         return Period(unixSeconds: unixSeconds, offsetSeconds: offset.seconds)
     }
