@@ -113,8 +113,9 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres", "PrivateServers",
-                "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", "tollgate", "tollgated",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads",
+                "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "Threads"]),
         tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
@@ -122,6 +123,12 @@ let package = Package(
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
         tests("RoutingTests", ["Core", "Routing"]),
         tests("CoreTests", ["Core"]),
+        tests(
+            "GatewayTests",
+            [
+                "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
+                "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
+            ]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),

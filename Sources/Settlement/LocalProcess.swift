@@ -15,7 +15,7 @@ package enum LocalProcess {
     /// The identity under which this process owns pending rows.
     package static func identity() -> OwnerIdentity {
         let pid = getpid()
-        let start = startTime(of: pid) ?? 0
+        let start = startTime(firstLine(of: "/proc/\(pid)/stat")) ?? 0
         let random = UInt32.random(in: 0 ... .max)
         var name = [CChar](repeating: 0, count: 65)
         gethostname(&name, 64)
@@ -24,16 +24,22 @@ package enum LocalProcess {
     }
 
     /// Whether the process that had this pid, started at that time, still runs here.
+    ///
+    /// A process that we may not look at (`hidepid`, another user namespace) is taken for running: only its lease can tell then.
     package static func isRunning(pid: Int32, start: Int64) -> Bool {
         guard host != "unknown" else { return true }
-        return startTime(of: pid) == start
+        let status = firstLine(of: "/proc/\(pid)/stat")
+        return isRunning(status: status, exists: kill(pid, 0) == 0 || errno != ESRCH, start: start)
+    }
+
+    static func isRunning(status: String, exists: Bool, start: Int64) -> Bool {
+        status.isEmpty ? exists : startTime(status) == start
     }
 
     /// The 22nd field of `/proc/<pid>/stat`: when it started, in clock ticks since boot.
     ///
     /// Nil when there is no such process, or it has ended and only waits for its parent.
-    private static func startTime(of pid: Int32) -> Int64? {
-        let line = firstLine(of: "/proc/\(pid)/stat")
+    private static func startTime(_ line: String) -> Int64? {
         guard let end = line.lastIndex(of: ")") else { return nil }
         let fields = line[line.index(after: end)...].split(separator: " ")
         guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }

@@ -159,8 +159,9 @@ package final class TestGateway: Sendable {
 
     /// The directory of this checkout.
     package static var checkout: String {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().path
+        // A build elsewhere sees the sources through links.
+        URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().path
     }
 
     /// Where the built programs are: beside the test program.

@@ -49,8 +49,9 @@ package struct Configuration: Sendable {
         store = StoreConfiguration(&settings)
         socketPath = settings.optionalText("TOLLGATE_SOCKET")
         socketGroup = settings.optionalText("TOLLGATE_SOCKET_GROUP")
-        responder.workersMin = settings.integer("TOLLGATE_WORKERS_MIN", default: 8, in: 0...10_000)
         responder.workersMax = settings.integer("TOLLGATE_WORKERS_MAX", default: 1_024, in: 1...20_000)
+        responder.workersMin = settings.integer(
+            "TOLLGATE_WORKERS_MIN", default: min(8, responder.workersMax), in: 0...responder.workersMax)
         responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
         responder.writeTimeoutSeconds = settings.integer(
             "TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)

@@ -23,6 +23,10 @@ package struct StoreConfiguration: Sendable {
         database = settings.text("TOLLGATE_DATABASE", purpose: "the libpq connection string of the ledger")
         migrateDatabase = settings.optionalText("TOLLGATE_MIGRATE_DATABASE") ?? database
         redis = settings.text("TOLLGATE_REDIS", purpose: "the path of Redis' socket, or host:port")
+        if !redis.isEmpty, StoreConfiguration.redisAddress(redis) == nil {
+            settings.add(
+                mistake: "TOLLGATE_REDIS is '\(redis)', but must be the path of a socket or host:port")
+        }
         redisPassword = settings.optionalText("TOLLGATE_REDIS_PASSWORD")
         redisTimeoutMilliseconds = settings.integer(
             "TOLLGATE_REDIS_TIMEOUT_MILLISECONDS", default: 300, in: 10...10_000)
@@ -52,6 +56,13 @@ package struct StoreConfiguration: Sendable {
         return pepper
     }
 
+    private static func redisAddress(_ text: String) -> RedisConfiguration.Address? {
+        if text.hasPrefix("/") { return .unixSocket(text) }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, let port = UInt16(parts[1]) else { return nil }
+        return .tcp(host: String(parts[0]), port: port)
+    }
+
     /// A configuration of the connection pool for readers.
     package func databaseConfiguration(name: String, connectionsMax: Int) -> PostgresConfiguration {
         var configuration = PostgresConfiguration(connectionString: database, applicationName: name)
@@ -61,13 +72,9 @@ package struct StoreConfiguration: Sendable {
 
     /// A configuration of the Redis client.
     package var redisConfiguration: RedisConfiguration {
-        var configuration: RedisConfiguration
-        let parts = redis.split(separator: ":")
-        if !redis.hasPrefix("/"), parts.count == 2, let port = UInt16(parts[1]) {
-            configuration = RedisConfiguration(address: .tcp(host: String(parts[0]), port: port))
-        } else {
-            configuration = RedisConfiguration(address: .unixSocket(redis))
-        }
+        // What is no address has been noted as a mistake.
+        var configuration = RedisConfiguration(
+            address: StoreConfiguration.redisAddress(redis) ?? .unixSocket(redis))
         configuration.password = redisPassword
         configuration.connectTimeoutMilliseconds = redisTimeoutMilliseconds
         configuration.commandTimeoutMilliseconds = redisTimeoutMilliseconds

@@ -10,19 +10,14 @@ struct ObservedUsage: Sendable {
     private static let bytesPerToken: Int64 = 4
     private static let bytesPerEventMax: Int64 = 16
 
-    private(set) var events: Int64 = 0
-    private(set) var bytes: Int64 = 0
+    /// The answer tokens of a stream, as far as it was delivered.
+    private(set) var outputTokens: Int64 = 0
 
     /// Counts one event of a stream.
     mutating func count(_ chunk: ChatChunk) {
         guard chunk.isBillable else { return }
-        events += 1
-        bytes += Int64(chunk.size.bytes)
-    }
-
-    /// The answer tokens of a stream, as far as it was delivered.
-    var outputTokens: Int64 {
-        bytes <= events * ObservedUsage.bytesPerEventMax ? events : ObservedUsage.tokens(bytes: bytes)
+        let bytes = Int64(chunk.size.bytes)
+        outputTokens += bytes <= ObservedUsage.bytesPerEventMax ? 1 : ObservedUsage.tokens(bytes: bytes)
     }
 
     /// The tokens that a text of this size probably has.

@@ -36,11 +36,25 @@ enum StepOrder {
             let ready = left.firstIndex { step in
                 type(of: step).dependsOn.allSatisfy { done.contains($0.name) }
             }
-            guard let ready else { throw .cycle(left.map { "\($0.name)" }) }
+            guard let ready else { throw .cycle(cycle(among: left)) }
             let step = left.remove(at: ready)
             done.insert(step.name)
             ordered.append(step)
         }
         return ordered
+    }
+
+    /// The steps of one cycle, when each of those that are left needs another of them.
+    private static func cycle(among left: [any Step]) -> [String] {
+        var path: [StepName] = []
+        var next = left.first
+        while let step = next, !path.contains(step.name) {
+            path.append(step.name)
+            let needed = type(of: step).dependsOn.map { $0.name }
+            next = left.first { needed.contains($0.name) }
+        }
+        // Whoever led to the cycle is not part of it.
+        let cycle = path.drop { $0 != next?.name }
+        return left.filter { cycle.contains($0.name) }.map { "\($0.name)" }
     }
 }

@@ -1,0 +1,73 @@
+import Testing
+
+@testable import Gateway
+
+@Suite struct RouteTests {
+    private static let publicRoutes: [(String, Route)] = [
+        ("/v1/chat/completions", .chatCompletions), ("/v1/models", .models),
+        ("/v1/models/gpt", .model("gpt")),
+        ("/v1/models/org/gpt:free", .model("org/gpt:free")),
+    ]
+    private static let adminRoutes: [(String, Route)] = [
+        ("/metrics", .metrics), ("/admin/v1/tenants", .adminTenants),
+        ("/admin/v1/transactions", .adminTransactions),
+    ]
+
+    @Test func `each endpoint is reached on its own server only`() {
+        for (path, route) in Self.publicRoutes {
+            #expect(Route(path: path, listener: .publicServer) == route)
+            #expect(Route(path: path, listener: .adminServer) == nil, "\(path)")
+        }
+        for (path, route) in Self.adminRoutes {
+            #expect(Route(path: path, listener: .adminServer) == route)
+            #expect(Route(path: path, listener: .publicServer) == nil, "\(path)")
+        }
+    }
+
+    @Test func `health is answered on both servers`() {
+        for listener in [Route.Listener.publicServer, .adminServer] {
+            #expect(Route(path: "/healthz", listener: listener) == .health)
+            #expect(Route(path: "/readyz", listener: listener) == .readiness)
+        }
+    }
+
+    @Test(arguments: [
+        "", "/", "*", "/v1", "/v1/", "//v1/chat/completions", "/v1//chat/completions",
+        "/v1/chat/completions/",
+        "/v1/chat/completions//", "/V1/chat/completions", "/v1/Chat/completions", "/v1/chat%2Fcompletions",
+        "/v1/chat/completion%73", "/v1/./chat/completions", "/v1/../v1/chat/completions",
+        "/v1/../admin/v1/tenants",
+        "/v1/%2e%2e/admin/v1/tenants", "/v1/..%2fadmin/v1/tenants", "/admin/v1/tenants/",
+        "/admin//v1/tenants",
+        "//admin/v1/tenants", "/ADMIN/v1/tenants", "/admin/v1/tenants;x=1", "/admin/v1/tenants\u{0}",
+        "/admin%2Fv1/tenants",
+        "/admin/v1/tenants#", "/metrics/", "/metrics/..", "/./metrics", "/%6Detrics", "/healthz/", "/Healthz",
+        "/v1/chat/completions\u{0}", "/v1/chat/completions ", "/v1/chat/completions;jsessionid=1",
+        "/v1/modelsx", "/v1/model",
+        "http://example.com/v1/models", "/v1\\chat\\completions", "/v1/chat/completions%00",
+    ])
+    func `another spelling of a path is no path, on either server`(path: String) {
+        #expect(Route(path: path, listener: .publicServer) == nil)
+        #expect(Route(path: path, listener: .adminServer) == nil)
+    }
+
+    @Test func `what follows the models' path names a model and nothing else`() {
+        for rest in ["../../admin/v1/tenants", "..%2f..%2fmetrics", "", "/", "x/", "X"] {
+            #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == .model(rest))
+            #expect(Route(path: "/v1/models/" + rest, listener: .adminServer) == nil)
+        }
+    }
+
+    @Test func `all that shows a tenant's affairs needs an admin token`() {
+        for (path, route) in Self.adminRoutes {
+            #expect(route.needsAdminToken == path.hasPrefix("/admin/"), "\(path)")
+        }
+        for (_, route) in Self.publicRoutes { #expect(!route.needsAdminToken) }
+    }
+
+    @Test func `only chat completions take a body`() {
+        for (_, route) in Self.publicRoutes + Self.adminRoutes {
+            #expect(route.method == (route == .chatCompletions ? "POST" : "GET"))
+        }
+    }
+}
