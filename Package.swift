@@ -141,8 +141,9 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Core", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers", "ProviderSimulator", "Quota",
-                "Settlement", "TestSupport", "Threads",
+                "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers",
+                "ProviderSimulator",
+                "Quota", "Settlement", "TestSupport", "Threads",
             ]),
     ]
 )
