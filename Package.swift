@@ -129,6 +129,7 @@ let package = Package(
                 "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
                 "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
             ]),
+        tests("TidyTests", ["PrivateServers"]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),

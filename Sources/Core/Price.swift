@@ -11,13 +11,21 @@ package struct Price: Sendable, Hashable {
 
     /// Nano-dollars per million tokens, for each bucket of ``Usage``.
     package struct Rates: Sendable, Hashable {
+        /// Prompt tokens that are neither cached nor audio.
         package var input: Int64
+        /// Prompt tokens served from the provider's cache.
         package var cachedInput: Int64
+        /// Prompt tokens written to the cache for five minutes.
         package var cacheWrite: Int64
+        /// Prompt tokens written to the cache for an hour.
         package var cacheWriteHour: Int64
+        /// Visible answer tokens.
         package var output: Int64
+        /// Answer tokens spent on reasoning.
         package var reasoning: Int64
+        /// Audio tokens of the prompt.
         package var audioInput: Int64
+        /// Audio tokens of the answer.
         package var audioOutput: Int64
 
         /// Creates rates; a kind without a rate of its own costs what its family costs.

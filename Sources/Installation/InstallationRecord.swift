@@ -20,6 +20,7 @@ struct InstallationRecord: Codable, Equatable {
     func write(to path: String) throws(InstallationError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        // It cannot fail, as the next line says.
         guard let data = try? encoder.encode(self) else {
             preconditionFailure("strings and numbers that JSON cannot hold")
         }

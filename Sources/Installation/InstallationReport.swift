@@ -19,6 +19,7 @@ struct InstallationReport: Codable {
     let parts: [PartReport]
 
     func write(to path: String) throws(InstallationError) {
+        // It cannot fail, as the next line says.
         guard let data = try? JSONEncoder().encode(self) else {
             preconditionFailure("strings and numbers that JSON cannot hold")
         }

@@ -91,7 +91,8 @@ package enum LedgerReader {
             let found = try transactions(database, tenant, before, status, since, countMax)
             if found.count == countMax { return found }
         }
-        return try transactions(database, tenant, before, status, TraceID(lowestAtUnixMilliseconds: 0), countMax)
+        return try transactions(
+            database, tenant, before, status, TraceID(lowestAtUnixMilliseconds: 0), countMax)
     }
 
     private static func transactions(
@@ -129,28 +130,51 @@ package struct TenantTotals: Sendable, Hashable {
 
 /// One billing transaction for people and admin programs.
 package struct ListedTransaction: Sendable {
+    /// Who is billed.
     package let tenant: String
+    /// Which request.
     package let trace: String
+    /// The public part of the API key.
     package let key: String?
+    /// Pending, committed or voided.
     package let status: String
+    /// What was held.
     package let hold: Money
+    /// What was charged; zero unless committed.
     package let charge: Money
+    /// The model as the client named it.
     package let model: String
+    /// Who served it, or was tried last.
     package let provider: String?
+    /// The provider's name of the model.
     package let upstreamModel: String?
+    /// What was asked for, `chat` for instance.
     package let capability: String
+    /// Whether the answer was to be streamed.
     package let isStream: Bool
+    /// The tokens that were charged.
     package let usage: Usage
+    /// How the tokens are known.
     package let usageSource: String?
+    /// The price that applied.
     package let priceVersion: Int64?
+    /// Whether the request failed.
     package let isError: Bool
+    /// The machine code of the failure.
     package let errorCode: String?
+    /// Whether the stream came to its end.
     package let streamCompleted: Bool
+    /// Who ended the answer early.
     package let interruptedBy: String?
+    /// How long the request took until its row was ended.
     package let latencyMilliseconds: Int64?
+    /// The balance before the hold was taken.
     package let balanceBefore: Money
+    /// The balance with the hold taken.
     package let balanceAfter: Money
+    /// When the hold was taken: UTC, ISO 8601.
     package let createdAt: String
+    /// When the row was ended: UTC, ISO 8601; nil while it is pending.
     package let settledAt: String?
 
     init(_ rows: borrowing Rows, _ row: Int) {

@@ -194,6 +194,7 @@ extension LedgerStore {
     ) throws -> Value? {
         let connection = try database.lease()
         guard try connection.query(LedgerStatements.tryJobLock, [.text(job)]).bool(0, 0) else { return nil }
+        // When it cannot be released, its connection is broken, and the lock has ended with it.
         defer { _ = try? connection.query(LedgerStatements.releaseJobLock, [.text(job)]) }
         return try work()
     }

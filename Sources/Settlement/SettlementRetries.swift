@@ -12,11 +12,17 @@ package import Threads
 package final class SettlementRetries: Sendable {
     /// A hold in an image that its row in the ledger has ended.
     package struct ImageSettlement: Sendable {
+        /// Whose image.
         package let tenant: TenantID
+        /// Which request.
         package let trace: TraceID
+        /// The epoch in which the hold was taken.
         package let epoch: Int64
+        /// The hold's number in that epoch.
         package let rseq: Int64
+        /// What the ledger's row charged.
         package let charge: Money
+        /// Whether the row was voided: the request does not count then.
         package let isVoided: Bool
 
         /// Creates what is left to do.

@@ -1,0 +1,44 @@
+import Foundation
+import PrivateServers
+import Testing
+
+private let systemdAnalyze = "/usr/bin/systemd-analyze"
+
+/// The units under `systemd`: without mistakes, and with little left to attack.
+@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: systemdAnalyze)))
+struct SystemdUnitTests {
+    @Test func `systemd finds nothing wrong with the units`() throws {
+        let directory = try TemporaryDirectory()
+        let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().path
+        var copies: [String] = []
+        for path in Checkout.paths("systemd", ending: "") {
+            // The programs are not installed here, but built beside this test.
+            let unit = Checkout.text(path).replacing("=/usr/local/bin/", with: "=\(programs)/")
+            let copy = directory.path + "/" + (path.split(separator: "/").last ?? "")
+            try Data(unit.utf8).write(to: URL(fileURLWithPath: copy))
+            copies.append(copy)
+        }
+        #expect(copies.count == 4)
+        #expect(try ChildProcess.run([systemdAnalyze, "verify", "--man=no"] + copies) == "")
+    }
+
+    @Test(arguments: [("tollgated.service", 1.2), ("tollgate-sweep.service", 0.5)])
+    func `little is left to attack`(unit: String, exposureMax: Double) throws {
+        let path = Checkout.root + "/systemd/" + unit
+        let report = try ChildProcess.run([systemdAnalyze, "security", "--offline=true", "--no-pager", path])
+        let line = try #require(report.split(separator: "\n").last { $0.contains("Overall exposure level") })
+        let figure = line.split(separator: ":").last?.split(separator: " ").first.flatMap { Double($0) }
+        #expect(try #require(figure) <= exposureMax, "\(report)")
+    }
+
+    @Test func `the sweep runs as the user of tollgated, or it could not see whether that is alive`() {
+        let user = { (unit: String) in
+            Checkout.text("systemd/" + unit).split(separator: "\n").filter {
+                $0.hasPrefix("User=") || $0.hasPrefix("ProcSubset=")
+            }
+        }
+        #expect(user("tollgated.service") == ["User=tollgate"])
+        #expect(user("tollgate-sweep.service") == ["User=tollgate"])
+    }
+}
