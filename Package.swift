@@ -22,8 +22,8 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 let package = Package(
@@ -113,8 +113,10 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Ledger", "Postgres",
-                "PrivateServers", "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger",
+                "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads",
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "Threads"]),
@@ -139,12 +141,29 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
         tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+        tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
+        tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
+        tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport"]),
+        tests(
+            "SettlementTests",
+            [
+                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
+                "TestSupport",
+                "Threads",
+            ]),
+        tests(
+            "JobsTests",
+            [
+                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Settlement", "TestSupport",
+                "Threads",
+            ]),
         tests(
             "AcceptanceTests",
             [
-                "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "PrivateServers",
-                "ProviderSimulator",
-                "Quota", "Settlement", "TestSupport", "Threads",
-            ]),
+                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy",
+                "TestSupport",
+                "Threads",
+            ], exclude: ["Python"]),
     ]
 )

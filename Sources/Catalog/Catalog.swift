@@ -19,7 +19,14 @@ package final class CatalogSnapshot: Sendable {
 package final class CatalogReader: Sendable {
     private let database: PostgresPool
     private let seal: CredentialSeal
-    private let snapshot = Mutex(CatalogSnapshot(models: [:]))
+    private let state = Mutex(State())
+
+    private struct State {
+        var snapshot = CatalogSnapshot(models: [:])
+        /// Of reads that overlap, the one that began last is kept.
+        var begun = 0
+        var kept = 0
+    }
 
     /// Creates a reader with an empty catalogue; call ``reload()`` before use.
     package init(database: PostgresPool, pepper: Pepper) {
@@ -28,12 +35,16 @@ package final class CatalogReader: Sendable {
     }
 
     /// The catalogue in force.
-    package var current: CatalogSnapshot { snapshot.withLock { $0 } }
+    package var current: CatalogSnapshot { state.withLock { $0.snapshot } }
 
     /// Reads the catalogue anew.
     ///
     /// - Returns: The providers whose credential cannot be opened with this installation's pepper; their models are left out.
     package func reload() throws(PostgresError) -> Set<String> {
+        let ticket = state.withLock { state in
+            state.begun += 1
+            return state.begun
+        }
         let rows = try database.query(CatalogStatements.readCatalog, [])
         var models: [String: [ProviderModel]] = [:]
         var unreadable: Set<String> = []
@@ -55,7 +66,11 @@ package final class CatalogReader: Sendable {
                     outputCapField: rows.text(row, 7), price: CatalogReader.price(rows, row)))
         }
         let read = CatalogSnapshot(models: models)
-        snapshot.withLock { $0 = read }
+        state.withLock { state in
+            guard ticket > state.kept else { return }
+            state.kept = ticket
+            state.snapshot = read
+        }
         return unreadable
     }
 

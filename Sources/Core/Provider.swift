@@ -18,6 +18,19 @@ package struct Provider: Sendable, Hashable {
     }
 }
 
+extension Provider {
+    /// A text of the provider's without our credential, of which providers like to quote the beginning and the end.
+    package func redacted(_ text: String) -> String {
+        var safe = text.replacing(credential, with: "[credential]")
+        let quotedLength = 8
+        guard credential.count > 2 * quotedLength else { return safe }
+        for part in [credential.prefix(quotedLength), credential.suffix(quotedLength)] {
+            safe = safe.replacing(part, with: "[credential]")
+        }
+        return safe
+    }
+}
+
 /// One model at one provider: what a request is sent to, and what it costs there.
 package struct ProviderModel: Sendable, Hashable {
     /// The catalogue's number for it.

@@ -29,6 +29,12 @@ package struct TraceID: Sendable, Hashable, Comparable {
     /// When the id was made, in Unix milliseconds.
     package var unixMilliseconds: Int64 { Int64(high >> 16) }
 
+    /// The next larger id, for pages: no id lies between.
+    package var successor: TraceID {
+        let (low, overflow) = low.addingReportingOverflow(1)
+        return TraceID(high: overflow ? high &+ 1 : high, low: low)
+    }
+
     package static func < (left: TraceID, right: TraceID) -> Bool {
         (left.high, left.low) < (right.high, right.low)
     }

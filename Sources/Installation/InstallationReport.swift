@@ -92,16 +92,17 @@ package struct InstallationStatus: Sendable, Encodable {
                 version: part.pid.flatMap { Self.version(of: part.name, pid: $0) },
                 restarts: part.restarts)
         }
-        (isReady, reason) = Self.readiness(port: report.port)
+        (isReady, reason) = Self.readiness(port: report.port, adminPort: report.adminPort)
     }
 
-    /// Asks the gateway itself, through nginx.
-    static func readiness(port: UInt16) -> (isReady: Bool, reason: String?) {
+    /// Asks the gateway itself, through nginx; when it is not ready, the admin server says why.
+    static func readiness(port: UInt16, adminPort: UInt16) -> (isReady: Bool, reason: String?) {
         guard let answer = ListenPort.get("/readyz", port: port, until: .after(seconds: 5)) else {
             return (false, "nginx does not answer on port \(port)")
         }
         if answer.status == 200 { return (true, nil) }
-        let body = answer.body.trimmingCharacters(in: .whitespacesAndNewlines).prefix(500)
+        let told = ListenPort.get("/readyz", port: adminPort, until: .after(seconds: 5)) ?? answer
+        let body = told.body.trimmingCharacters(in: .whitespacesAndNewlines).prefix(500)
         return (false, "/readyz answers \(answer.status): \(body)")
     }
 

@@ -267,7 +267,8 @@ package final class Supervisor {
                     reason: "\(part.name) ended (\(ending))",
                     logTail: SystemCalls.tail(of: layout.logPath(part.name)))
             }
-            let (isReady, reason) = InstallationStatus.readiness(port: options.port)
+            let (isReady, reason) = InstallationStatus.readiness(
+                port: options.port, adminPort: options.adminPort)
             if isReady { return }
             if deadline.isPast {
                 throw .notReady(

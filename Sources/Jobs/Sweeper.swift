@@ -32,15 +32,22 @@ package struct Sweeper: Sendable {
     private let writer: LedgerWriter
     private let quota: QuotaStore
     private let holdGraceMilliseconds: Int64
+    private let pageMax: Int
 
     /// Creates a sweeper.
     ///
-    /// - Parameter holdGraceSeconds: How old a hold without a row must be; longer than any reservation takes.
-    package init(ledger: LedgerStore, writer: LedgerWriter, quota: QuotaStore, holdGraceSeconds: Int) {
+    /// - Parameters:
+    ///   - holdGraceSeconds: How old a hold without a row must be; longer than any reservation takes.
+    ///   - pageMax: How many pending rows are read at a time.
+    package init(
+        ledger: LedgerStore, writer: LedgerWriter, quota: QuotaStore, holdGraceSeconds: Int,
+        pageMax: Int = 10_000
+    ) {
         self.ledger = ledger
         self.writer = writer
         self.quota = quota
         holdGraceMilliseconds = Int64(holdGraceSeconds) * 1_000
+        self.pageMax = pageMax
     }
 
     /// Sweeps once.
@@ -50,27 +57,36 @@ package struct Sweeper: Sendable {
         var summary = Summary()
         try sweepRows(&summary)
         try sweepHolds(&summary)
-        try database { () throws(PostgresError) in try ledger.removeOldCheckpoints() }
+        try database { () throws(PostgresError) in
+            try ledger.removeLeftovers()
+            try ledger.makePartitions()
+        }
         return summary
     }
 
     private func sweepRows(_ summary: inout Summary) throws(JobError) {
-        let hour: Int64 = 3_600_000
+        // Ids carry their host's clock: one that is behind by less than this is still seen.
+        let slackMilliseconds: Int64 = 86_400_000
         // Read before the rows: whatever becomes pending later is younger.
         let now = WallClock.unixMilliseconds
         let start = try database { () throws(PostgresError) in try ledger.watermark(of: Sweeper.name) }
-        let rows = try database { () throws(PostgresError) in
-            try ledger.pendingRows(since: start ?? TraceID(lowestAtUnixMilliseconds: 0))
-        }
-        var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - hour)
-        for row in rows {
-            if row.isOwnerDead {
-                if try !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
-            } else {
-                summary.alive += 1
-                oldestLeft = min(oldestLeft, row.trace)
+        var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - slackMilliseconds)
+        var since = start ?? TraceID(lowestAtUnixMilliseconds: 0)
+        var page: [OrphanedRow]
+        repeat {
+            page = try database { () throws(PostgresError) in
+                try ledger.pendingRows(since: since, countMax: pageMax)
             }
-        }
+            for row in page {
+                if row.isOwnerDead {
+                    if try !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
+                } else {
+                    summary.alive += 1
+                    oldestLeft = min(oldestLeft, row.trace)
+                }
+            }
+            since = page.last?.trace.successor ?? since
+        } while page.count == pageMax
         try database { () throws(PostgresError) in try ledger.setWatermark(of: Sweeper.name, to: oldestLeft) }
     }
 

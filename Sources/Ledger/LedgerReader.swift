@@ -42,12 +42,12 @@ package enum LedgerReader {
     ) throws(PostgresError) -> TenantSnapshot? {
         let rows = try database.query(
             LedgerStatements.readSnapshot,
-            [.text(tenant.description), .int(Int64(period.day)), .int(Int64(period.month))])
+            [.text(tenant.description), .int(Int64(period.day))])
         guard rows.count == 1 else { return nil }
         let limits = TenantLimits(
             version: rows.int(0, 3), creditLimit: Money(nanodollars: rows.int(0, 0)),
             dailyQuota: rows.optionalInt(0, 1), monthlyQuota: rows.optionalInt(0, 2))
-        let holds = (rows.optionalText(0, 9) ?? "").split(separator: ",").map { entry in
+        let holds = (rows.optionalText(0, 10) ?? "").split(separator: ",").map { entry in
             let parts = entry.split(separator: " ", maxSplits: 1)
             return (trace: String(parts[0]), hold: String(parts[1]))
         }
@@ -55,8 +55,8 @@ package enum LedgerReader {
             limits: limits,
             standing: TenantStanding(
                 epoch: rows.int(0, 5), creditSequence: rows.int(0, 4), limitsVersion: limits.version),
-            balance: Money(nanodollars: rows.int(0, 6)), dailyUsed: rows.int(0, 7),
-            monthlyUsed: rows.int(0, 8), holds: holds)
+            balance: Money(nanodollars: rows.int(0, 6)), period: Period(day: Int32(rows.int(0, 7))),
+            dailyUsed: rows.int(0, 8), monthlyUsed: rows.int(0, 9), holds: holds)
     }
 
     /// The books of one tenant as the ledger has them.

@@ -143,9 +143,11 @@ package struct TenantSnapshot: Sendable {
     package let standing: TenantStanding
     /// Credits − charges − pending holds.
     package let balance: Money
-    /// Requests that count in the day asked for.
+    /// The day and month that the counts are of: the one asked for, or a later one that has requests already.
+    package let period: Period
+    /// Requests that count in that day.
     package let dailyUsed: Int64
-    /// Requests that count in the month asked for.
+    /// Requests that count in that month.
     package let monthlyUsed: Int64
     /// Pending holds: the trace, and the hold as the image stores it.
     package let holds: [(trace: String, hold: String)]

@@ -38,4 +38,6 @@ enum LedgerStatements {
     static let releaseJobLock = Statement(
         name: "release_job_lock", sql: PackageResources.release_job_lock_sql)
     static let readDurability = Statement(name: "read_durability", sql: PackageResources.read_durability_sql)
+    static let removeOldOwners = Statement(
+        name: "remove_old_owners", sql: PackageResources.remove_old_owners_sql)
 }

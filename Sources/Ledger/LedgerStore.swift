@@ -54,6 +54,8 @@ package enum CreditOutcome: Sendable, Equatable {
     case conflict(Money)
     /// There is no such tenant.
     case unknownTenant
+    /// The balance could become larger than any that can be stored; nothing was added.
+    case beyondLimit
 }
 
 extension LedgerStore {
@@ -72,13 +74,19 @@ extension LedgerStore {
         do throws(PostgresError) {
             let rows = try database.query(
                 LedgerStatements.insertCredit,
-                [.text(tenant.description), .int(amount.nanodollars), .text(kind), .text(externalID)])
-            return rows.count == 1 ? .added(sequence: rows.int(0, 0)) : .unknownTenant
+                [
+                    .text(tenant.description), .int(amount.nanodollars), .text(kind), .text(externalID),
+                    .int(Money.limit.nanodollars),
+                ])
+            if rows.count == 1 { return .added(sequence: rows.int(0, 0)) }
         } catch {
             guard error.sqlState == "23505" else { throw error }
         }
         let rows = try database.query(
             LedgerStatements.readCredit, [.text(tenant.description), .text(externalID)])
+        guard rows.count == 1 else {
+            return try LedgerReader.standing(database, of: tenant) == nil ? .unknownTenant : .beyondLimit
+        }
         let standing = Money(nanodollars: rows.int(0, 1))
         return standing == amount ? .repeated(sequence: rows.int(0, 0)) : .conflict(standing)
     }
@@ -137,9 +145,10 @@ package struct OrphanedRow: Sendable {
 }
 
 extension LedgerStore {
-    /// Pending rows since a trace id, oldest first, ten thousand at most.
-    package func pendingRows(since trace: TraceID) throws(PostgresError) -> [OrphanedRow] {
-        let rows = try database.query(LedgerStatements.readOrphans, [.text(trace.description)])
+    /// Pending rows since a trace id, that one included, the oldest first.
+    package func pendingRows(since trace: TraceID, countMax: Int) throws(PostgresError) -> [OrphanedRow] {
+        let rows = try database.query(
+            LedgerStatements.readOrphans, [.text(trace.description), .int(Int64(countMax))])
         return (0..<rows.count).compactMap { row in
             guard let tenant = TenantID(rows.text(row, 0)), let trace = TraceID(rows.text(row, 1)) else {
                 return nil
@@ -181,9 +190,10 @@ extension LedgerStore {
             ])
     }
 
-    /// Removes checkpoints older than a day: their streams have ended, whatever became of them.
-    package func removeOldCheckpoints() throws(PostgresError) {
+    /// Removes checkpoints of rows that have ended, and owners that have been dead for a day and own nothing.
+    package func removeLeftovers() throws(PostgresError) {
         _ = try database.query(LedgerStatements.removeOldCheckpoints, [])
+        _ = try database.query(LedgerStatements.removeOldOwners, [])
     }
 
     /// Runs a job's work while holding its lock, or returns nil at once when another process holds it.

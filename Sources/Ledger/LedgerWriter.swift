@@ -68,35 +68,48 @@ struct LedgerBatch: Sendable {
     let database: PostgresPool
     let owner: String
     let attemptsMax: Int
+    /// How long after its begin a batch may still be halved: all writers of this process wait for it.
+    var divideMilliseconds = 10_000
 
     func run(_ writes: [LedgerWriter.Write]) -> [LedgerWriter.Outcome] {
-        var wasUnknown = false
+        run(writes, wasUnknown: false, until: .after(milliseconds: divideMilliseconds))
+    }
+
+    private func run(
+        _ writes: [LedgerWriter.Write], wasUnknown: Bool, until deadline: Deadline
+    ) -> [LedgerWriter.Outcome] {
+        var wasUnknown = wasUnknown
         var attempt = 1
         while true {
             do throws(PostgresError) {
-                return try perform(writes)
+                let written = try commit(writes)
+                // From here on rows may stand, whatever becomes of the question which.
+                wasUnknown = true
+                return try outcomes(writes, written: written)
             } catch {
                 wasUnknown = wasUnknown || error.isOutcomeUnknown
-                guard attempt < attemptsMax, error.isOutcomeUnknown || wasUnknown else {
-                    return divide(writes, after: error, wasUnknown: wasUnknown)
+                guard wasUnknown, !error.isRefusal, attempt < attemptsMax else {
+                    return divide(writes, after: error, wasUnknown: wasUnknown, until: deadline)
                 }
                 attempt += 1
             }
         }
     }
 
-    /// Halves a batch that the server refused, so that one bad row fails alone.
+    /// Halves a batch that was refused, so that one bad row fails alone.
     private func divide(
-        _ writes: [LedgerWriter.Write], after error: PostgresError, wasUnknown: Bool
+        _ writes: [LedgerWriter.Write], after error: PostgresError, wasUnknown: Bool, until deadline: Deadline
     ) -> [LedgerWriter.Outcome] {
-        guard writes.count > 1, case .server = error else {
+        guard writes.count > 1, error.isRefusal, !deadline.isPast else {
             return writes.map { _ in wasUnknown ? .unknown(error) : .failed(error) }
         }
         let middle = writes.count / 2
-        return run(Array(writes[..<middle])) + run(Array(writes[middle...]))
+        return run(Array(writes[..<middle]), wasUnknown: wasUnknown, until: deadline)
+            + run(Array(writes[middle...]), wasUnknown: wasUnknown, until: deadline)
     }
 
-    private func perform(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> [LedgerWriter.Outcome] {
+    /// Commits the batch and returns the traces whose row was inserted or ended by it.
+    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Set<TraceID> {
         var pending: [PendingRow] = []
         var settlements: [RowSettlement] = []
         for write in writes {
@@ -124,7 +137,7 @@ struct LedgerBatch: Sendable {
                 if let trace = TraceID(results[index].text(row, 0)) { written.insert(trace) }
             }
         }
-        return try outcomes(writes, written: written)
+        return written
     }
 
     private func outcomes(
@@ -139,6 +152,16 @@ struct LedgerBatch: Sendable {
             if written.contains(write.trace) { return .written }
             guard let row = rows[write.trace] else { return .fenced }
             return write.isFulfilled(by: row, owner: owner) ? .written : .standing(row)
+        }
+    }
+}
+
+extension PostgresError {
+    /// Whether something in the statement itself was not accepted.
+    fileprivate var isRefusal: Bool {
+        switch self {
+        case .server, .invalidValue: true
+        default: false
         }
     }
 }

@@ -103,7 +103,7 @@ package final class ImageBuilder: Sendable {
         guard let snapshot else { throw .unknownTenant }
         return ImageContents(
             epoch: epoch, balance: snapshot.balance, limits: snapshot.limits,
-            creditSequence: snapshot.standing.creditSequence, period: period, dailyUsed: snapshot.dailyUsed,
-            monthlyUsed: snapshot.monthlyUsed, holds: snapshot.holds)
+            creditSequence: snapshot.standing.creditSequence, period: snapshot.period,
+            dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed, holds: snapshot.holds)
     }
 }

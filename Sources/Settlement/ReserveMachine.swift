@@ -107,7 +107,7 @@ package struct ReserveMachine: Sendable {
             afterRelease = .unavailable("PostgreSQL: \(error)")
             return .release(held)
         case .unknown(let error):
-            // Perhaps a row stands: the sweeper ends both together.
+            // Perhaps a row stands: the retries end both together.
             return .fail(.unavailable("PostgreSQL: \(error)"))
         }
     }

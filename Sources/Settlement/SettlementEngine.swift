@@ -87,6 +87,14 @@ package final class SettlementEngine: Sendable {
                     deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
                     model: order.model, isStream: order.isStream)))
         retries.noteLedger(outcome)
+        if case .unknown = outcome {
+            // Perhaps a row stands, of an owner that lives: nobody else would end it.
+            let hold = Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
+            voided.isError = true
+            voided.errorCode = "OUTCOME_UNKNOWN"
+            retries.enqueue(hold, voided)
+        }
         crashPoints.pass(.pending)
         return outcome
     }
@@ -114,11 +122,12 @@ package final class SettlementEngine: Sendable {
 
     /// Ends a hold: the ledger first, then the image.
     ///
-    /// When another has ended the row before (the sweeper, for a process believed dead), what the ledger says is obeyed and returned.
+    /// When another has ended the row before (the sweeper, for a process believed dead), what the ledger says is obeyed.
     ///
     /// - Parameter otherwise: What is queued and tried again when the settlement cannot be made durable now. A client that was
     ///   told of the failure must not be charged: then it is a voided one.
-    /// - Throws: ``SettlementError/notDurable(_:)`` when it could not be made durable.
+    /// - Throws: ``SettlementError/notDurable(_:)`` when it could not be made durable, ``SettlementError/overruled(_:)`` when
+    ///   another has ended it otherwise.
     package func settle(
         _ hold: Hold, _ settlement: RowSettlement, otherwise: RowSettlement
     ) throws(SettlementError) -> Settled {
@@ -126,18 +135,24 @@ package final class SettlementEngine: Sendable {
         let outcome = writer.write(.settlement(settlement))
         retries.noteLedger(outcome)
         crashPoints.pass(.committed)
-        let ended: (charge: Money, isVoided: Bool)
+        let ended: (charge: Money, status: TransactionStatus)
         switch outcome {
-        case .written: ended = (settlement.charge, settlement.status == .voided)
-        case .standing(let row): ended = (row.charge, row.status == .voided)
-        case .fenced: preconditionFailure("a hold is returned only when its row is durable")
+        case .written: ended = (settlement.charge, settlement.status)
+        case .standing(let row): ended = (row.charge, row.status)
+        case .fenced:
+            // A database that was restored, or a standby that took over, has lost the row: nothing can be charged to it.
+            retries.enqueue(hold, otherwise)
+            throw .notDurable("the ledger has lost the row of this request")
         case .failed(let error), .unknown(let error):
             retries.enqueue(hold, otherwise)
             throw .notDurable("\(error)")
         }
         let balance = settleImage(
-            hold.tenant, hold.trace, hold.held, charge: ended.charge, isVoided: ended.isVoided)
+            hold.tenant, hold.trace, hold.held, charge: ended.charge, isVoided: ended.status == .voided)
         crashPoints.pass(.settled)
+        guard ended.status == settlement.status else {
+            throw .overruled("another process has ended this request as \(ended.status.rawValue)")
+        }
         return Settled(charge: ended.charge, balance: balance)
     }
 
@@ -186,7 +201,7 @@ package final class SettlementEngine: Sendable {
         switch outcome {
         case .added(let sequence), .repeated(let sequence):
             try applyCredits(of: tenant, upTo: sequence, amount: amount, period: period)
-        case .conflict, .unknownTenant: break
+        case .conflict, .unknownTenant, .beyondLimit: break
         }
         return outcome
     }

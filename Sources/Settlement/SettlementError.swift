@@ -12,6 +12,8 @@ package enum SettlementError: Error, Sendable {
     case unknownTenant
     /// The charge is not durable yet; it stays queued and the row stays pending.
     case notDurable(String)
+    /// Another process believed this one dead and has ended the request otherwise.
+    case overruled(String)
 }
 
 /// Runs an effect; its failure means that money cannot be decided about now.

@@ -81,6 +81,7 @@ package final class SettlementRetries: Sendable {
     /// Notes whether the ledger takes writes.
     package func noteLedger(_ outcome: LedgerWriter.Outcome) {
         switch outcome {
+        case .failed(let error) where !error.isAboutTheServer: break
         case .failed, .unknown: state.withLock { $0.failedAt = .now }
         case .written, .standing, .fenced:
             // Only a failure is written down, so the ordinary path takes the lock and nothing else.
@@ -119,6 +120,8 @@ package final class SettlementRetries: Sendable {
 
     private func run() {
         var pauseMilliseconds = 100
+        // Not `work`, which every new task wakes: a ledger that is down would then be asked without a pause.
+        let pause = Signal()
         while true {
             work.wait()
             while let task = state.withLock({ $0.tasks.first }) {
@@ -128,7 +131,7 @@ package final class SettlementRetries: Sendable {
                 } else {
                     // The first may be stuck for a reason of its own: let the others pass.
                     state.withLock { $0.tasks.append($0.tasks.removeFirst()) }
-                    _ = work.wait(until: .after(milliseconds: pauseMilliseconds))
+                    _ = pause.wait(until: .after(milliseconds: pauseMilliseconds))
                     pauseMilliseconds = min(pauseMilliseconds * 2, 5_000)
                 }
             }
@@ -145,7 +148,10 @@ package final class SettlementRetries: Sendable {
             switch outcome {
             case .written: ended = (settlement.charge, settlement.status)
             case .standing(let row): ended = (row.charge, row.status)
-            case .fenced: return true
+            case .fenced:
+                // Its insert got no answer, and may still be on its way: a voided row takes the place, and is found next time.
+                bury(hold)
+                return false
             case .failed, .unknown: return false
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
@@ -163,16 +169,28 @@ package final class SettlementRetries: Sendable {
     ) -> Bool {
         guard wanted == .voided, ended.status == .committed, ended.charge > .zero else { return true }
         let refund = "refund:\(hold.trace)"
-        let outcome: CreditOutcome
-        do throws(PostgresError) {
-            outcome = try ledger.addCredit(ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
+        do {
+            let outcome = try ledger.addCredit(
+                ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
+            switch outcome {
+            case .added(let sequence), .repeated(let sequence):
+                // An image that lacks an earlier credit is found stale, and rebuilt, when it next refuses somebody.
+                _ = try quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
+                return true
+            case .beyondLimit: return false
+            case .conflict, .unknownTenant: return true
+            }
         } catch {
+            // PostgreSQL or Redis does not answer: both steps may be repeated.
             return false
         }
-        guard case .added(let sequence) = outcome else { return true }
-        // An image that cannot take it now is found stale, and rebuilt, when it next refuses somebody.
-        _ = try? quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
-        return true
+    }
+
+    private func bury(_ hold: Hold) {
+        // What fails is done again before the task is found ended.
+        try? ledger.insertTombstone(
+            tenant: hold.tenant, trace: hold.trace, key: nil, epoch: hold.held.epoch, rseq: hold.held.rseq,
+            period: hold.held.period, hold: hold.amount)
     }
 
     private func isSettled(_ settlement: ImageSettlement) -> Bool {
@@ -184,6 +202,19 @@ package final class SettlementRetries: Sendable {
             return true
         } catch {
             return false
+        }
+    }
+}
+
+extension PostgresError {
+    /// Whether it is the server that fails, rather than one row that it refuses.
+    fileprivate var isAboutTheServer: Bool {
+        switch self {
+        case .unreachable, .connectionLost, .timeout: true
+        case .poolExhausted, .invalidValue: false
+        case .server(let sqlState, _, _):
+            // Connection, read-only, resources, operator intervention, system error.
+            ["08", "25", "53", "57", "58"].contains(String(sqlState.prefix(2)))
         }
     }
 }

@@ -31,7 +31,13 @@ package final class KeyDirectory: Sendable {
     private let pepper: Pepper
     private let entriesMax: Int
     private let keepSeconds: Int
-    private let entries = Mutex<[String: Entry]>([:])
+    private let state = Mutex(State())
+
+    private struct State {
+        var entries: [String: Entry] = [:]
+        /// Rises with every announced change: what was read before it is not kept.
+        var generation = 0
+    }
 
     /// Creates an empty directory.
     ///
@@ -47,7 +53,10 @@ package final class KeyDirectory: Sendable {
 
     /// Forgets all keys: something about them or their tenants has changed.
     package func forget() {
-        entries.withLock { $0.removeAll(keepingCapacity: true) }
+        state.withLock { state in
+            state.entries.removeAll(keepingCapacity: true)
+            state.generation += 1
+        }
     }
 
     /// The caller that the text of an API key belongs to.
@@ -64,13 +73,14 @@ package final class KeyDirectory: Sendable {
     }
 
     private func entry(_ id: String) throws(TenancyError) -> Entry? {
-        let known = entries.withLock { $0[id] }
+        let (known, generation) = state.withLock { ($0.entries[id], $0.generation) }
         if let known, known.readAt.advanced(milliseconds: keepSeconds * 1_000) > .now { return known }
         do throws(PostgresError) {
             guard let read = try read(id) else { return nil }
-            entries.withLock { entries in
-                if entries.count >= entriesMax { entries.removeAll(keepingCapacity: true) }
-                entries[id] = read
+            state.withLock { state in
+                guard state.generation == generation else { return }
+                if state.entries.count >= entriesMax { state.entries.removeAll(keepingCapacity: true) }
+                state.entries[id] = read
             }
             return read
         } catch {

@@ -209,6 +209,8 @@ extension CommandStores {
         case .conflict(let standing):
             throw fail(
                 "'\(externalID)' was added before with $\(standing), not $\(amount)", ExitStatus.conflict)
+        case .beyondLimit:
+            throw fail("the balance of '\(tenant)' would pass $\(Money.limit), the most there can be")
         }
     }
 }

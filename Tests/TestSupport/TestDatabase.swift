@@ -1,5 +1,5 @@
-package import PrivateServers
 import Postgres
+package import PrivateServers
 import Schema
 
 /// A database with the schema of this build, in the PostgreSQL that all tests share.
@@ -13,10 +13,15 @@ package enum TestDatabase {
                 sql: """
                     DO $$ BEGIN CREATE ROLE tollgate_app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$
                     """)
-            let pool = PostgresPool(PostgresConfiguration(connectionString: connectionString))
-            _ = try Migrator(database: pool).migrate()
-            pool.closeIdle()
+            try migrate(connectionString)
         }
+    }
+
+    /// Brings a database, in which the application's role exists, to the schema of this build.
+    package static func migrate(_ connectionString: String) throws {
+        let pool = PostgresPool(PostgresConfiguration(connectionString: connectionString))
+        _ = try Migrator(database: pool).migrate()
+        pool.closeIdle()
     }
 
     /// The connection string of the application's role, which may do only what the responder may.

@@ -21,14 +21,14 @@ struct AdminEndpoints: Sendable {
         let parameters = try parameters(query, only: ["after", "limit"])
         let limit = try limit(parameters)
         let tenants = try reading { () throws(PostgresError) in
-            try services.tenants.tenants(after: parameters["after"] ?? "", countMax: limit)
+            try services.tenants.tenants(after: parameters["after"] ?? "", countMax: limit + 1)
         }
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("object", "list")
         writer.key("data")
         writer.beginArray()
-        for (tenant, createdAt) in tenants {
+        for (tenant, createdAt) in tenants.prefix(limit) {
             let totals = try reading { () throws(PostgresError) in
                 try LedgerReader.totals(services.money.database, of: tenant.id)
             }
@@ -46,7 +46,7 @@ struct AdminEndpoints: Sendable {
             writer.endObject()
         }
         writer.endArray()
-        writer.member("has_more", tenants.count == limit)
+        writer.member("has_more", tenants.count > limit)
         writer.endObject()
         return writer.bytes
     }
@@ -60,16 +60,16 @@ struct AdminEndpoints: Sendable {
         let status = try parsed(parameters["status"], "status") { TransactionStatus(rawValue: $0) }
         let rows = try reading { () throws(PostgresError) in
             try LedgerReader.transactions(
-                services.money.database, of: tenant, before: before, status: status, countMax: limit)
+                services.money.database, of: tenant, before: before, status: status, countMax: limit + 1)
         }
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("object", "list")
         writer.key("data")
         writer.beginArray()
-        for row in rows { row.write(to: &writer) }
+        for row in rows.prefix(limit) { row.write(to: &writer) }
         writer.endArray()
-        writer.member("has_more", rows.count == limit)
+        writer.member("has_more", rows.count > limit)
         writer.endObject()
         return writer.bytes
     }

@@ -73,6 +73,10 @@ package struct Endpoints: Sendable {
     ) throws(GatewayError) {
         switch route {
         case .chatCompletions:
+            // Before the body is looked at: nobody without the form of a key makes this process parse megabytes.
+            guard SecretText(try Credentials.key(of: exchange), kind: .apiKey) != nil else {
+                throw .invalidKey
+            }
             let deadline = Deadline.after(seconds: services.configuration.requestSecondsMax)
             var context = WorkflowContext(
                 trace: trace, exchange: exchange, startedAt: .now, deadline: deadline)
@@ -87,7 +91,7 @@ package struct Endpoints: Sendable {
             }
             answer(model.body, to: exchange, trace)
         case .health: answer(Array(#"{"status":"ok"}"#.utf8), to: exchange, trace)
-        case .readiness: answerReadiness(exchange, trace)
+        case .readiness: answerReadiness(exchange, trace, showsChecks: request.listener == .adminServer)
         case .metrics: answerMetrics(exchange)
         case .adminTenants: answer(try admin.tenants(request.query), to: exchange, trace)
         case .adminTransactions: answer(try admin.transactions(request.query), to: exchange, trace)
@@ -126,16 +130,19 @@ package struct Endpoints: Sendable {
         exchange.write(body)
     }
 
-    private func answerReadiness(_ exchange: Exchange, _ trace: TraceID) {
+    /// Why it is not ready is the operator's business: the public server only says whether.
+    private func answerReadiness(_ exchange: Exchange, _ trace: TraceID, showsChecks: Bool) {
         let checks = readiness.checks()
         let isReady = checks.allSatisfy { $0.problem == nil }
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("status", isReady ? "ready" : "not ready")
-        writer.key("checks")
-        writer.beginObject()
-        for check in checks { writer.member(check.name, check.problem ?? "ok") }
-        writer.endObject()
+        if showsChecks {
+            writer.key("checks")
+            writer.beginObject()
+            for check in checks { writer.member(check.name, check.problem ?? "ok") }
+            writer.endObject()
+        }
         writer.endObject()
         answer(writer.bytes, status: isReady ? 200 : 503, to: exchange, trace)
     }

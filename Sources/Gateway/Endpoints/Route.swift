@@ -24,7 +24,8 @@ package enum Route: Sendable, Equatable {
 
     /// The route of a path as the client wrote it, on one of the two servers; nil when there is none.
     ///
-    /// Paths are compared as they are: no decoding, no merging of slashes, no dots, so that there is one spelling of each.
+    /// Paths are compared as they are: no decoding, no merging of slashes, no dots, so that there is one spelling of each; only the
+    /// name of a model, which is data, is decoded.
     package init?(path: String, listener: Listener) {
         switch (listener, path) {
         case (_, "/healthz"): self = .health
@@ -32,7 +33,10 @@ package enum Route: Sendable, Equatable {
         case (.publicServer, "/v1/chat/completions"): self = .chatCompletions
         case (.publicServer, "/v1/models"): self = .models
         case (.publicServer, let path) where path.hasPrefix("/v1/models/"):
-            self = .model(String(path.dropFirst("/v1/models/".count)))
+            // A name may hold a slash, which client libraries encode.
+            let name = PercentCoding.decoded(path.dropFirst("/v1/models/".count), isPlusBlank: false)
+            guard let name else { return nil }
+            self = .model(name)
         case (.adminServer, "/metrics"): self = .metrics
         case (.adminServer, "/admin/v1/tenants"): self = .adminTenants
         case (.adminServer, "/admin/v1/transactions"): self = .adminTransactions

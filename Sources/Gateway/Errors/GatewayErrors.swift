@@ -162,7 +162,7 @@ extension GatewayError {
                 client: OpenAIErrorBody(
                     message: "This tenant does not exist any more.", type: "permission_error",
                     code: "tenant_not_found"))
-        case .notDurable(let detail): self = .billingFailed(detail)
+        case .notDurable(let detail), .overruled(let detail): self = .billingFailed(detail)
         }
     }
 
@@ -191,6 +191,16 @@ extension GatewayError {
             client: OpenAIErrorBody(message: message, type: "insufficient_quota", code: "insufficient_quota"),
             detail: "balance \(refusal.balance) used \(refusal.used) limit \(refusal.limitValue)",
             retryAfterSeconds: retryAfterSeconds, shouldRetry: false)
+    }
+
+    /// The same for a stream whose text the client has: the charge is made later.
+    static func billingDelayed(_ detail: String) -> GatewayError {
+        GatewayError(
+            source: .gateway, code: "BILLING_RECORD_FAILED", status: 500,
+            client: OpenAIErrorBody(
+                message: "The charge for this answer could not be recorded yet; it will be.",
+                type: "server_error",
+                code: "billing_record_failed"), detail: detail)
     }
 
     static func billingFailed(_ detail: String) -> GatewayError {
@@ -245,16 +255,15 @@ extension GatewayError {
             detail: "\(provider): status \(status): \(detail)")
     }
 
-    /// The provider refused the request as the client made it: its words go to the client, unless they quote our credential.
+    /// The provider refused the request as the client made it: its words go to the client.
     static func upstreamRejected(_ status: Int, _ error: ProviderError?, provider: Provider) -> GatewayError {
-        let isSafe = error.map { !$0.message.contains(provider.credential) } ?? false
-        let error = isSafe ? error : nil
-        return GatewayError(
+        GatewayError(
             source: .client, code: "UPSTREAM_REJECTED", status: status,
             client: OpenAIErrorBody(
-                message: error?.message ?? "The provider refused this request.",
+                message: error.map { provider.redacted($0.message) } ?? "The provider refused this request.",
                 type: "invalid_request_error",
-                param: error?.param, code: error?.code ?? "upstream_rejected"),
+                param: error?.param.map { provider.redacted($0) },
+                code: error?.code.map { provider.redacted($0) } ?? "upstream_rejected"),
             detail: "\(provider.name): status \(status)")
     }
 

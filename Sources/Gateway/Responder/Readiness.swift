@@ -45,15 +45,16 @@ package struct Readiness: Sendable {
     }
 
     private func redisProblem() -> String? {
-        do throws(RedisError) {
-            let reply = try money.redis.command(["INFO", "memory"]).text ?? ""
-            let policy = reply.split(whereSeparator: \.isNewline).first { $0.hasPrefix("maxmemory_policy:") }
-            guard let policy, policy.hasSuffix(":noeviction") else {
-                return "maxmemory-policy is not noeviction: Redis could drop balances; set it in redis.conf"
-            }
-            return nil
-        } catch {
-            return "\(error)"
+        do throws(RedisError) { return try evictionProblem() } catch { return "\(error)" }
+    }
+
+    /// Why the Redis that answers must not be used; nil when it may.
+    func evictionProblem() throws(RedisError) -> String? {
+        let reply = try money.redis.command(["INFO", "memory"]).text ?? ""
+        let policy = reply.split(whereSeparator: \.isNewline).first { $0.hasPrefix("maxmemory_policy:") }
+        guard let policy, policy.hasSuffix(":noeviction") else {
+            return "maxmemory-policy is not noeviction: Redis could drop balances; set it in redis.conf"
         }
+        return nil
     }
 }

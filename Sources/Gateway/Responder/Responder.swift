@@ -94,16 +94,28 @@ package final class Responder: Sendable {
                     "the schema is at version \(version) and this build needs \(Migrator.currentVersion); run 'tollgate migrate'"
                 )
             }
+            guard try services.money.ledger.isDurable() else {
+                throw PostgresError.invalidValue(
+                    "synchronous_commit is off: a crash would lose charges; set it to on")
+            }
             try services.money.ledger.makePartitions()
             try services.money.ledger.renewOwner(
                 services.owner, leaseSeconds: services.configuration.ownerLeaseSeconds)
         } catch {
             throw StartError(description: "PostgreSQL: \(error)")
         }
-        reload(services)
+        // One that does not answer yet is waited for: /readyz tells.
+        if let problem = try? Readiness(money: services.money).evictionProblem() {
+            throw StartError(description: "Redis: \(problem)")
+        }
+        // Without a catalogue every model would be unknown to its clients.
+        guard reload(services) else {
+            throw StartError(description: "PostgreSQL: the catalogue cannot be read")
+        }
     }
 
-    private static func reload(_ services: Services) {
+    @discardableResult
+    private static func reload(_ services: Services) -> Bool {
         do throws(PostgresError) {
             for provider in try services.catalog.reload().sorted() {
                 services.logger.error(
@@ -112,7 +124,9 @@ package final class Responder: Sendable {
             }
         } catch {
             services.logger.error("catalogue not read", metadata: ["error": "\(error)"])
+            return false
         }
+        return true
     }
 
     /// Follows announced changes; a reload each few seconds is the net beneath.

@@ -23,6 +23,10 @@ package struct Billing: Step {
             preconditionFailure("routing lets only priced candidates through")
         }
         let answer = context.responseTransform
+        guard answer.isCharged else {
+            waive(&context, price)
+            return
+        }
         // A cost that cannot be stored is far above any hold; the hold is charged and the rest is the house's.
         let cost = price.cost(of: answer.usage) ?? .limit
         let charge = min(cost, hold.amount)
@@ -41,20 +45,33 @@ package struct Billing: Step {
         }
         context.quotaCheck.isEnded = true
         context.billing = BillingSection(trace: context.trace, priceVersion: price.version, charge: charge)
+        let isSeen = context.bytesDelivered > 0
         do throws(SettlementError) {
             // A client that has seen nothing is told of the failure, and must then not be charged.
             let settled = try settlement.settle(
-                hold, committed,
-                otherwise: context.bytesDelivered == 0 ? context.settlement(.voided) : committed)
+                hold, committed, otherwise: isSeen ? committed : context.voided(after: .billingFailed("")))
             context.billing.charge = settled.charge
             context.billing.balanceAfter = settled.balance
         } catch {
             context.billing.isDurable = false
-            let failure = GatewayError(error)
-            guard context.bytesDelivered > 0 else { throw failure }
+            guard isSeen else { throw GatewayError(error) }
+            let failure = GatewayError.billingDelayed("\(error)")
             context.failure = failure
             context.responseTransform.terminalBytes = failure.client.event
         }
+    }
+
+    /// Ends the hold of an answer that was cut off before its first word: nobody pays for it.
+    private func waive(_ context: inout WorkflowContext, _ price: Price) {
+        context.quotaCheck.isEnded = true
+        var voided = context.settlement(.voided)
+        voided.isError = true
+        voided.errorCode = "UPSTREAM_CALL_FAILED"
+        voided.hasCheckpoint = context.responseTransform.isCheckpointed
+        settlement.void(context.quotaCheck.hold, voided)
+        context.billing = BillingSection(
+            trace: context.trace, priceVersion: price.version, charge: .zero,
+            skipReason: "nothing was delivered")
     }
 }
 

@@ -27,7 +27,19 @@ struct ObservedUsage: Sendable {
 
     /// The prompt's tokens, when nobody has counted them.
     static func inputTokens(of request: ChatRequest) -> Int64 {
-        tokens(bytes: Int64(request.messageBytes))
+        let document = request.document
+        let schemas = ["tools", "functions", "response_format"] as [StaticString]
+        let schemaBytes = schemas.reduce(0) { sum, key in
+            sum + (document.member(key, of: document.root)?.range.count ?? 0)
+        }
+        return tokens(bytes: Int64(request.messageBytes + schemaBytes))
+    }
+}
+
+extension UsageReport {
+    /// What an operator should know about a report that adds up to something else than its own total.
+    var oddity: String? {
+        unexplained == 0 ? nil : "the reported total differs by \(unexplained) tokens"
     }
 }
 

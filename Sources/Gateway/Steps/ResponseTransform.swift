@@ -46,7 +46,8 @@ package struct ResponseTransform: Step {
     private func readPlain(
         _ transfer: inout HTTPTransfer, _ context: borrowing WorkflowContext
     ) throws(GatewayError) -> ResponseTransformSection {
-        let provider = context.routing.selected.provider.name
+        let selected = context.routing.selected.provider
+        let provider = selected.name
         let body: [UInt8]
         do throws(HTTPClientError) {
             body = try transfer.readAll(bytesMax: answerBytesMax)
@@ -60,16 +61,22 @@ package struct ResponseTransform: Step {
             throw .upstreamGarbage(provider: provider, "\(error)")
         }
         if let error = answer.providerError {
-            throw .upstreamStatus(500, provider: provider, retryAfterSeconds: nil, detail: error.message)
+            throw .upstreamStatus(
+                500, provider: provider, retryAfterSeconds: nil, detail: selected.redacted(error.message))
         }
-        let estimate = Usage(
-            input: ObservedUsage.inputTokens(of: context.validation.request),
-            output: ObservedUsage.tokens(bytes: Int64(answer.delivered.bytes)))
+        let seen = ObservedUsage.tokens(bytes: Int64(answer.delivered.bytes))
+        let estimate = Usage(input: ObservedUsage.inputTokens(of: context.validation.request), output: seen)
+        let isBelievable = answer.usage.map { $0.completionTokens > 0 || !answer.hasBillableOutput } ?? false
+        guard isBelievable, let report = answer.usage else {
+            let problem = answer.usageError.map { "\($0)" }
+            return ResponseTransformSection(
+                outcome: .complete, usage: estimate, usageSource: .estimated,
+                usageProblem: problem
+                    ?? (answer.usage == nil ? "no usage reported" : "no output tokens reported"),
+                body: body)
+        }
         return ResponseTransformSection(
-            outcome: .complete, usage: answer.usage.map { Usage($0) } ?? estimate,
-            usageSource: answer.usage == nil ? .estimated : .provider,
-            usageProblem: answer.usage == nil
-                ? answer.usageError.map { "\($0)" } ?? "no usage reported" : nil,
+            outcome: .complete, usage: Usage(report), usageSource: .provider, usageProblem: report.oddity,
             body: body)
     }
 }

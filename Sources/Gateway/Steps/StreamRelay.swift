@@ -3,6 +3,7 @@ import Dialects
 import FastCGI
 import HTTPClient
 import Settlement
+import Threads
 
 /// One stream on its way from the provider to the client.
 struct StreamRelay: ~Copyable {
@@ -12,8 +13,12 @@ struct StreamRelay: ~Copyable {
         case interrupted(Interruption, GatewayError)
     }
 
+    /// What a client that leaves after the answer's last words is waited for: the provider's usage comes right behind them.
+    private static let usageWaitMilliseconds = 2_000
+    private static let usageBytesMax = 256 * 1_024
+
     private let exchange: Exchange
-    private let provider: String
+    private let provider: Provider
     private let showsUsage: Bool
     private let keepAliveMilliseconds: Int
     private let inputEstimate: Int64
@@ -31,7 +36,7 @@ struct StreamRelay: ~Copyable {
         let request = context.validation.request
         let selected = context.routing.selected
         exchange = context.exchange
-        provider = selected.provider.name
+        provider = selected.provider
         showsUsage = request.includeUsage
         self.keepAliveMilliseconds = keepAliveMilliseconds
         self.checkpoints = checkpoints
@@ -63,19 +68,43 @@ struct StreamRelay: ~Copyable {
     private func section(
         _ outcome: AnswerOutcome, _ terminalBytes: [UInt8], _ wasCheckpointed: Bool
     ) -> ResponseTransformSection {
-        let usage = reader.usage.map { Usage($0) }
-        let counted = Usage(input: inputEstimate, output: observed.outputTokens)
-        let source: UsageSource = usage != nil ? .provider : outcome == .complete ? .estimated : .observed
-        var section = ResponseTransformSection(
-            outcome: outcome, usage: usage ?? counted, usageSource: source, terminalBytes: terminalBytes,
+        let (usage, source, problem) = used(outcome)
+        return ResponseTransformSection(
+            outcome: outcome, usage: usage, usageSource: source, usageProblem: problem,
+            hasBillableOutput: reader.hasBillableOutput || usage.completionTotal > 0,
+            terminalBytes: terminalBytes,
             isCheckpointed: wasCheckpointed)
-        if usage == nil, outcome == .complete {
-            section.usageProblem = reader.usageError.map { "\($0)" } ?? "no usage reported"
+    }
+
+    /// What the answer used, how that is known, and what is odd about the provider's own numbers.
+    ///
+    /// Some providers report usage with every chunk, or the prompt's at the beginning: a stream that ends early is charged for no
+    /// less than what was seen of it.
+    private func used(_ outcome: AnswerOutcome) -> (Usage, UsageSource, String?) {
+        let seen = observed.outputTokens
+        guard let report = reader.usage else {
+            let counted = Usage(input: inputEstimate, output: seen)
+            guard outcome == .complete else { return (counted, .observed, nil) }
+            return (counted, .estimated, reader.usageError.map { "\($0)" } ?? "no usage reported")
         }
-        return section
+        var usage = Usage(report)
+        let missing = seen - usage.completionTotal
+        if outcome == .complete {
+            guard usage.completionTotal == 0, missing > 0 else { return (usage, .provider, report.oddity) }
+            usage.output += missing
+            return (usage, .estimated, "no output tokens reported")
+        }
+        guard missing > 0 else { return (usage, .provider, report.oddity) }
+        usage.output += missing
+        return (usage, .observed, nil)
     }
 
     private mutating func relay(_ transfer: inout HTTPTransfer, _ context: inout WorkflowContext) -> End {
+        swap(&received, &context.firstBytes)
+        if !received.isEmpty {
+            received.withUnsafeBytes { parser.append($0) }
+            if let end = relayEvents(&context) { return finished(end, &transfer) }
+        }
         while true {
             received.removeAll(keepingCapacity: true)
             do throws(HTTPClientError) {
@@ -85,24 +114,46 @@ struct StreamRelay: ~Copyable {
                 case .idle:
                     if context.statusSent == 0 { writeHead(&context) }
                     exchange.write(ChatStreamEvent.keepAlive)
-                    guard isFlushed() else { return .interrupted(.client, .clientGone) }
+                    guard isFlushed() else { return finished(.interrupted(.client, .clientGone), &transfer) }
                     continue
                 }
             } catch {
-                return interrupted(by: error)
+                return finished(interrupted(by: error), &transfer)
             }
-            if let end = relayEvents(&context) { return end }
+            if let end = relayEvents(&context) { return finished(end, &transfer) }
             if received.isEmpty {
                 // The body ended without `[DONE]`: a provider that says why its last choice ended has finished all the same.
                 return reader.finishReason != nil
                     ? .done
-                    : .interrupted(.provider, .upstreamGarbage(provider: provider, "stream ended early"))
+                    : .interrupted(.provider, .upstreamGarbage(provider: provider.name, "stream ended early"))
             }
         }
     }
 
+    /// Reads on for the usage when the client left after the last words: leaving then must not make the answer cheaper.
+    private mutating func finished(_ end: End, _ transfer: inout HTTPTransfer) -> End {
+        guard case .interrupted(.client, _) = end, reader.finishReason != nil, reader.usage == nil else {
+            return end
+        }
+        transfer.stopWatching()
+        let deadline = Deadline.after(milliseconds: StreamRelay.usageWaitMilliseconds)
+        var bytesLeft = StreamRelay.usageBytesMax
+        while reader.usage == nil, bytesLeft > 0, !deadline.isPast {
+            received.removeAll(keepingCapacity: true)
+            // Whatever goes wrong here, the answer is charged for what was seen of it.
+            let outcome = try? transfer.read(
+                into: &received, idleMilliseconds: Int(deadline.remainingMilliseconds))
+            guard case .data(let count) = outcome else { break }
+            bytesLeft -= count
+            received.withUnsafeBytes { parser.append($0) }
+            // An event that cannot be read is as good as none.
+            while let event = try? parser.next() { _ = parser.withData(of: event) { reader.read($0) } }
+        }
+        return end
+    }
+
     private func interrupted(by error: HTTPClientError) -> End {
-        let failure = GatewayError(error, provider: provider, exchange: exchange)
+        let failure = GatewayError(error, provider: provider.name, exchange: exchange)
         guard case .watchedDescriptor(let descriptor) = error else { return .interrupted(.provider, failure) }
         return .interrupted(descriptor == exchange.shutdownDescriptor ? .shutdown : .client, failure)
     }
@@ -122,11 +173,11 @@ struct StreamRelay: ~Copyable {
                 case .choices, .usageOnly: parser.appendWire(of: event, to: &outgoing)
                 case .invalid:
                     end = .interrupted(
-                        .provider, .upstreamGarbage(provider: provider, "an event is not JSON"))
+                        .provider, .upstreamGarbage(provider: provider.name, "an event is not JSON"))
                 }
             }
         } catch {
-            end = .interrupted(.provider, .upstreamGarbage(provider: provider, "\(error)"))
+            end = .interrupted(.provider, .upstreamGarbage(provider: provider.name, "\(error)"))
         }
         guard !outgoing.isEmpty else { return end }
         if context.statusSent == 0 { writeHead(&context) }
@@ -140,8 +191,8 @@ struct StreamRelay: ~Copyable {
 
     private func providerFailure() -> GatewayError {
         .upstreamStatus(
-            500, provider: provider, retryAfterSeconds: nil,
-            detail: reader.providerError?.message ?? "error event")
+            500, provider: provider.name, retryAfterSeconds: nil,
+            detail: provider.redacted(reader.providerError?.message ?? "error event"))
     }
 
     private func isFlushed() -> Bool {

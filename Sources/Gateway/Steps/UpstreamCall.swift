@@ -17,9 +17,18 @@ package struct UpstreamCall: Step {
     private let client: HTTPTransport
     private let timeouts: HTTPTimeouts
     private let crashPoints: CrashPoints
-    private static let errorBytesMax = 64 * 1024
+    private let keepAliveMilliseconds: Int
+    private static let errorBytesMax = 64 * 1_024
+    private static let firstBytesMax = 64 * 1_024
 
-    package init(client: HTTPTransport, timeouts: HTTPTimeouts, crashPoints: CrashPoints = CrashPoints()) {
+    /// Creates the step.
+    ///
+    /// - Parameter keepAliveMilliseconds: After how much silence of a provider the client is given a sign of life.
+    package init(
+        client: HTTPTransport, timeouts: HTTPTimeouts, keepAliveMilliseconds: Int,
+        crashPoints: CrashPoints = CrashPoints()
+    ) {
+        self.keepAliveMilliseconds = keepAliveMilliseconds
         self.client = client
         self.timeouts = timeouts
         self.crashPoints = crashPoints
@@ -75,7 +84,48 @@ package struct UpstreamCall: Step {
         context.upstreamCall = UpstreamCallSection(
             isStream: isStream, statusCode: Int64(transfer.status), attempts: Int64(attempt))
         guard transfer.status == 200 else { throw rejected(&transfer, candidate.provider) }
+        if isStream {
+            context.firstBytes = try firstEvent(&transfer, candidate.provider, exchange)
+        }
         context.transfer = consume transfer
+    }
+
+    /// Reads a stream's first event, so that a provider that fails before it can be replaced; no longer than a client likes to wait
+    /// without a sign of life.
+    private func firstEvent(
+        _ transfer: inout HTTPTransfer, _ provider: Provider, _ exchange: Exchange
+    ) throws(GatewayError) -> [UInt8] {
+        var received: [UInt8] = []
+        var parser = EventStreamParser()
+        while received.count < UpstreamCall.firstBytesMax {
+            let known = received.count
+            let outcome: HTTPTransfer.ReadOutcome
+            do throws(HTTPClientError) {
+                outcome = try transfer.read(into: &received, idleMilliseconds: keepAliveMilliseconds)
+            } catch {
+                throw GatewayError(error, provider: provider.name, exchange: exchange)
+            }
+            switch outcome {
+            case .idle: return received
+            case .end: parser.finish()
+            case .data: received[known...].withUnsafeBytes { parser.append($0) }
+            }
+            // An event that is too large is the relay's to refuse.
+            guard let event = try? parser.next() else {
+                guard outcome == .end else { continue }
+                throw .upstreamGarbage(provider: provider.name, "the stream ended before its first event")
+            }
+            var reader = ChatStreamReader()
+            switch parser.withData(of: event, { reader.read($0) }).kind {
+            case .choices, .usageOnly, .done: return received
+            case .invalid: throw .upstreamGarbage(provider: provider.name, "an event is not JSON")
+            case .error:
+                let message = reader.providerError?.message ?? "error event"
+                throw .upstreamStatus(
+                    500, provider: provider.name, retryAfterSeconds: nil, detail: provider.redacted(message))
+            }
+        }
+        return received
     }
 
     /// What a status other than 200 means: a fault of the client's request, or one of the provider's that another may not have.
@@ -86,10 +136,11 @@ package struct UpstreamCall: Step {
         let body = (try? transfer.readAll(bytesMax: UpstreamCall.errorBytesMax)) ?? []
         let error = ProviderError(parsing: body)
         switch status {
-        case 400, 404, 413, 422: return .upstreamRejected(status, error, provider: provider)
+        case 400, 413, 422: return .upstreamRejected(status, error, provider: provider)
         default:
             return .upstreamStatus(
-                status, provider: provider.name, retryAfterSeconds: retryAfter, detail: error?.message ?? "")
+                status, provider: provider.name, retryAfterSeconds: retryAfter,
+                detail: provider.redacted(error?.message ?? ""))
         }
     }
 }

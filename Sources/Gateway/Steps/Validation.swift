@@ -16,7 +16,7 @@ package struct Validation: Step {
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
         let body = try readBody(context.exchange)
-        try checkHeaders(context.exchange)
+        if !body.isEmpty { try checkHeaders(context.exchange) }
         do throws(DialectError) {
             context.validation = ValidationSection(request: try ChatRequest(body, limits: limits))
         } catch {
@@ -38,8 +38,9 @@ package struct Validation: Step {
         {
             throw .unsupportedContentEncoding
         }
-        guard let type = exchange.parameter("CONTENT_TYPE"), !type.isEmpty else { return }
-        let media = type.prefix { $0 != ";" }.trimmingPrefix(" ").lowercased()
-        guard media.hasPrefix("application/json") else { throw .unsupportedContentType }
+        let type = exchange.parameter("CONTENT_TYPE") ?? ""
+        // What stands behind the name, such as the characters' encoding, makes no difference to JSON.
+        let media = type.prefix { $0 != ";" && $0 != " " && $0 != "\t" }
+        guard media.lowercased() == "application/json" else { throw .unsupportedContentType }
     }
 }

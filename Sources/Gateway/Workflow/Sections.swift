@@ -184,12 +184,22 @@ package struct ResponseTransformSection: ContextSection {
     package var usageSource: UsageSource
     /// Why the provider's own numbers were not believed.
     package var usageProblem: String?
+    /// Whether anything was delivered, or reported, that providers charge for.
+    package var hasBillableOutput = true
     /// A plain answer's body, sent once the charge is committed.
     package var body: [UInt8] = []
     /// The last bytes of a stream, sent once the charge is committed.
     package var terminalBytes: [UInt8] = []
     /// Whether a checkpoint of the stream was asked for.
     package var isCheckpointed = false
+
+    /// Whether the tenant pays: not for an answer that others cut off before its first word.
+    package var isCharged: Bool {
+        switch outcome {
+        case .complete, .interrupted(by: .client): true
+        case .interrupted: hasBillableOutput
+        }
+    }
 }
 
 /// What `billing` leaves: the charge.

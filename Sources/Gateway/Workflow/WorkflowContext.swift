@@ -17,6 +17,8 @@ package struct WorkflowContext: ~Copyable {
     package let deadline: Deadline
     /// The provider's answer while it is being received.
     package var transfer: HTTPTransfer?
+    /// What was read of a provider's stream already, to see that it begins well.
+    package var firstBytes: [UInt8] = []
     /// Bytes of the provider's answer that were handed to the client.
     ///
     /// 0 means that the client has seen nothing yet.

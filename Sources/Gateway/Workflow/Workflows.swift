@@ -17,6 +17,7 @@ package enum Workflows {
                 TemplateRender(),
                 UpstreamCall(
                     client: services.httpClient, timeouts: configuration.upstreamTimeouts,
+                    keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000,
                     crashPoints: services.crashPoints),
                 ResponseTransform(
                     checkpoints: services.checkpoints, answerBytesMax: configuration.answerBytesMax,

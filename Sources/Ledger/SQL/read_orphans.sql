@@ -10,4 +10,4 @@ SELECT b.tenant_id, b.trace_id, b.epoch, b.rseq, b.hold, b.owner,
   LEFT JOIN prices p ON p.version = c.price_version
  WHERE b.trace_id >= $1 AND b.status = 'pending'
  ORDER BY b.trace_id
- LIMIT 10000
+ LIMIT $2

@@ -20,6 +20,8 @@ if t[1] ~= ARGV[1] then
     return {'MISS'}
 end
 local epoch, cseq, version = t[2], t[10], t[11]
+-- Redis takes no '-0'.
+local minus = ARGV[4] == '0' and '0' or '-' .. ARGV[4]
 
 local held = redis.call('HGET', KEYS[2], ARGV[3])
 if held then
@@ -28,7 +30,7 @@ if held then
         return {'CONFLICT'}
     end
     local before = redis.call('HINCRBY', KEYS[1], 'balance', ARGV[4])
-    local after = redis.call('HINCRBY', KEYS[1], 'balance', '-' .. ARGV[4])
+    local after = redis.call('HINCRBY', KEYS[1], 'balance', minus)
     return {'OK', held_epoch, rseq, string.format('%.0f', before), string.format('%.0f', after),
         t[5], t[8], t[4], t[7], version, day, month}
 end
@@ -45,7 +47,7 @@ end
 if t[7] ~= '' and monthly_used >= tonumber(t[7]) then
     return {'REFUSED', 'MONTHLY_QUOTA_EXCEEDED', epoch, cseq, version, t[12], t[7], string.format('%.0f', monthly_used)}
 end
-local after = redis.call('HINCRBY', KEYS[1], 'balance', '-' .. ARGV[4])
+local after = redis.call('HINCRBY', KEYS[1], 'balance', minus)
 if after + tonumber(t[3]) < 0 then
     redis.call('HINCRBY', KEYS[1], 'balance', ARGV[4])
     return {'REFUSED', 'INSUFFICIENT_BALANCE', epoch, cseq, version, t[12], t[3], ARGV[4]}

@@ -103,7 +103,7 @@ BEGIN
         part := 'billing_transactions_' || to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
         CONTINUE WHEN to_regclass(part) IS NOT NULL;
         EXECUTE format(
-            'CREATE TABLE %I PARTITION OF billing_transactions FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 60)',
+            'CREATE TABLE %I PARTITION OF billing_transactions FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 50)',
             part, trace_id_floor(low), trace_id_floor(high));
         EXECUTE format(
             'CREATE TRIGGER table_stays BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', part);

@@ -1,0 +1,153 @@
+import Core
+import Gateway
+import Glibc
+import Ledger
+import Postgres
+import PrivateServers
+import ProviderSimulator
+import Quota
+import Redis
+import Settlement
+import Synchronization
+import TestSupport
+import Testing
+import Threads
+
+/// Many requests at once, and the books to the nano-dollar afterwards.
+///
+/// One after the other: each takes all that the machine has.
+@Suite(.serialized) struct LoadTests {
+    /// One request of a load, as its client saw it.
+    private struct Seen: Sendable {
+        let order: ChatOrder
+        let tenant: TenantID
+        let answer: TestHTTP.Answer
+    }
+
+    private func makeCallers(
+        _ gateway: TestGateway, tenants: Int, balance: String
+    ) throws -> [(tenant: TenantID, key: String)] {
+        try (0..<tenants).flatMap { number in
+            let tenant = try gateway.stores.makeTenant("tenant-\(number)", balance: balance)
+            return try (0..<2).map { _ in (tenant, try gateway.stores.makeKey(tenant)) }
+        }
+    }
+
+    /// The n-th request of a load: plain and streamed by turns, a few that fail, some with cached tokens.
+    private static func order(_ number: Int) -> ChatOrder {
+        var order = ChatOrder(isStream: number.isMultiple(of: 2), maxTokens: 4 + number % 13)
+        order.text = String(repeating: "word ", count: 1 + number % 29)
+        if number % 50 == 7 { order.model = "sim-500" }
+        if number % 10 == 3 { order.model = "sim-cached" }
+        return order
+    }
+
+    @Test func `after ten thousand requests every tenant's books and the provider's log agree`() throws {
+        let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
+        let callers = try makeCallers(gateway, tenants: 5, balance: "1000")
+        let next = Atomic<Int>(0)
+        let began = Deadline.now
+        let seen = try Concurrently.run(64) { _ in
+            var seen: [Seen] = []
+            while true {
+                let number = next.add(1, ordering: .relaxed).oldValue
+                guard number < 10_000 else { return seen }
+                let order = Self.order(number)
+                let caller = callers[number % callers.count]
+                seen.append(
+                    Seen(
+                        order: order, tenant: caller.tenant, answer: try gateway.chat(order, key: caller.key))
+                )
+            }
+        }.flatMap { $0 }
+        let seconds = began.elapsedNanoseconds / 1_000_000_000
+        print("10,000 requests at concurrency 64: \(seconds) s, \(10_000 / max(seconds, 1)) a second")
+
+        let failing = seen.filter { $0.order.model == "sim-500" }
+        #expect(seen.count == 10_000 && failing.count == 200)
+        #expect(failing.allSatisfy { $0.answer.status == 502 })
+        let others = seen.filter { $0.order.model != "sim-500" }
+        let incomplete = others.filter { !$0.answer.isComplete($0.order) }
+        #expect(incomplete.isEmpty, "\(incomplete.count) of them: \(String(describing: incomplete.first))")
+        try expectTruth(gateway, seen)
+        for tenant in Set(callers.map(\.tenant)) {
+            let books = try gateway.stores.books(tenant)
+            #expect(books.ledger.committed + books.ledger.voided == 2_000 && books.ledger.pending == 0)
+            try gateway.stores.expectExactBooks(tenant)
+        }
+        try gateway.expectLogAndLedgerAgree()
+        let charged = try gateway.rows().reduce(Money.zero) { $0 + $1.charge }
+        let cost = try gateway.providerCalls().filter { $0.outcome == "complete" }
+            .reduce(Money.zero) { $0 + $1.cost }
+        #expect(charged == cost)
+        #expect(try gateway.providerCalls().count == 10_000)
+    }
+
+    @Test func `kill -9 under load costs answers and no money`() throws {
+        let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
+        let callers = try makeCallers(gateway, tenants: 3, balance: "1000")
+        let isOver = Atomic(false)
+        let answered = Atomic<Int>(0)
+        let load = try Background(64) { index in
+            var seen: [Seen] = []
+            var number = index
+            while !isOver.load(ordering: .relaxed) {
+                let order = Self.order(number)
+                let caller = callers[number % callers.count]
+                let answer = try gateway.chat(order, key: caller.key)
+                seen.append(Seen(order: order, tenant: caller.tenant, answer: answer))
+                answered.add(1, ordering: .relaxed)
+                number += 64
+                // Nginx says at once that there is nobody: not faster than a client would ask again.
+                if answer.trace == nil { usleep(20_000) }
+            }
+            return seen
+        }
+        for kill in 1...2 {
+            #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > kill * 600 })
+            gateway.kill()
+            try gateway.start()
+        }
+        let goesOn = answered.load(ordering: .relaxed)
+        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > goesOn + 300 })
+        isOver.store(true, ordering: .relaxed)
+        let seen = try load.wait().flatMap { $0 }
+
+        try gateway.sweepUntilClean()
+        #expect(seen.contains { $0.answer.trace == nil }, "no request was hit by the kills")
+        try expectTruth(gateway, seen)
+        for tenant in Set(callers.map(\.tenant)) { try gateway.stores.expectExactBooks(tenant) }
+        // What nobody is charged for, the provider may have done all the same; nobody is charged for more than it did.
+        let calls = Dictionary(
+            try gateway.providerCalls().map { ($0.trace ?? "", $0) }, uniquingKeysWith: { first, _ in first })
+        for row in try gateway.rows() where row.status == "committed" && row.usageSource == "provider" {
+            #expect(row.charge == calls[row.trace.description]?.cost, "\(row)")
+        }
+    }
+
+    /// Checks what the clients saw against the ledger.
+    ///
+    /// I10: whoever saw a final answer has a committed row, with the charge that it was told. I11: whoever was told of a failure by
+    /// us is charged nothing.
+    private func expectTruth(_ gateway: TestGateway, _ seen: [Seen]) throws {
+        let rows = Dictionary(
+            try gateway.rows().map { ($0.trace, $0) }, uniquingKeysWith: { first, _ in first })
+        var wrong: [String] = []
+        for entry in seen {
+            guard let trace = entry.answer.trace else { continue }
+            let row = rows[trace]
+            if entry.answer.isComplete(entry.order) {
+                let told = entry.answer.headers["x-tollgate-cost"]
+                if row?.status != "committed" || (told != nil && told != row?.charge.description) {
+                    wrong.append("answered: \(entry.answer.status) \(String(describing: row))")
+                }
+            } else if entry.answer.status >= 400, let row, row.status != "voided" || row.charge > .zero {
+                wrong.append("refused: \(entry.answer.status) \(row)")
+            }
+            if let row, row.tenant != entry.tenant.description { wrong.append("another's: \(row)") }
+        }
+        #expect(wrong.isEmpty, "\(wrong.count) answers, such as \(wrong.prefix(3))")
+        let traces = seen.compactMap(\.answer.trace)
+        #expect(Set(traces).count == traces.count, "two requests had one name")
+    }
+}

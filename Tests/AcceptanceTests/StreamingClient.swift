@@ -1,0 +1,145 @@
+import Foundation
+import Glibc
+import Testing
+import Threads
+
+/// A client on a socket, which sends what it likes, sees each byte of the answer when it comes, and can leave in any way.
+final class StreamingClient {
+    private var descriptor: Int32
+    private var bytes: [UInt8] = []
+    /// Whether the server has closed the connection.
+    private(set) var hasEnded = false
+
+    /// Connects to `http://127.0.0.1:PORT`.
+    init(_ url: String) throws {
+        let port = try #require(url.split(separator: ":").last.flatMap { UInt16($0) })
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let code = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(code == 0, "nobody listens at \(url)")
+    }
+
+    deinit {
+        leave()
+    }
+
+    // MARK: - Sending
+
+    /// Sends bytes; a server that has answered before it read them all may refuse the rest.
+    func send(_ bytes: [UInt8]) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return }
+            sent += count
+        }
+    }
+
+    /// Sends text.
+    func send(_ text: String) {
+        send(Array(text.utf8))
+    }
+
+    /// Posts a chat request in HTTP/1.0, whose answer is not chunked: after the head comes the stream itself.
+    func postChat(key: String, _ body: String) {
+        send(
+            "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer \(key)\r\n"
+                + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body)
+    }
+
+    // MARK: - Receiving
+
+    /// Waits until this text has come; false when it has not in time, or cannot any more.
+    func waits(for text: String, milliseconds: Int = 15_000) -> Bool {
+        let deadline = Deadline.after(milliseconds: milliseconds)
+        while !self.text.contains(text) {
+            guard receive(until: deadline) else { return self.text.contains(text) }
+        }
+        return true
+    }
+
+    /// Reads until the server closes the connection; false when it does not in time.
+    func readsToEnd(seconds: Int = 30) -> Bool {
+        let deadline = Deadline.after(seconds: seconds)
+        while receive(until: deadline) {}
+        return hasEnded
+    }
+
+    private func receive(until deadline: Deadline) -> Bool {
+        guard !hasEnded else { return false }
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&state, 1, deadline.remainingMilliseconds) > 0 else { return false }
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else {
+            hasEnded = true
+            return false
+        }
+        bytes += buffer[..<count]
+        return true
+    }
+
+    /// All that has come so far.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// The status of the answer; 0 while there is none.
+    var status: Int {
+        let words = text.prefix { $0 != "\r\n" }.split(separator: " ")
+        return words.count > 1 ? Int(words[1]) ?? 0 : 0
+    }
+
+    /// The head of the answer and what has come of its body.
+    private var parts: (head: String, body: String) {
+        guard let end = text.firstRange(of: "\r\n\r\n") else { return (text, "") }
+        return (String(text[..<end.lowerBound]), String(text[end.upperBound...]))
+    }
+
+    /// What has come of the body.
+    var body: String { parts.body }
+
+    /// The value of a header field, named in lower case.
+    func header(_ name: String) -> String? {
+        for line in parts.head.split(separator: "\r\n").dropFirst() {
+            let field = line.split(separator: ":", maxSplits: 1)
+            if field.count == 2, field[0].lowercased() == name {
+                return field[1].trimmingPrefix(" ").description
+            }
+        }
+        return nil
+    }
+
+    /// The data of the events that have come whole, comments left out.
+    var events: [String] {
+        body.components(separatedBy: "\n\n").dropLast().filter { !$0.hasPrefix(":") }.map {
+            $0.hasPrefix("data: ") ? String($0.dropFirst(6)) : "not a data event: \($0)"
+        }
+    }
+
+    /// The comments that have come.
+    var comments: Int {
+        body.components(separatedBy: "\n\n").count { $0.hasPrefix(":") }
+    }
+
+    // MARK: - Leaving
+
+    /// Closes the connection.
+    func leave() {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        descriptor = -1
+    }
+
+    /// Says that nothing more will be sent, and stays to read.
+    func halfClose() {
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+}

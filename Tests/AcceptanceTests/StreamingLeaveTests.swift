@@ -1,0 +1,104 @@
+import Core
+import Ledger
+import TestSupport
+import Testing
+import Threads
+
+/// Clients that go away before their answer is complete.
+@Suite struct StreamingLeaveTests {
+    /// Milliseconds within which a client's leaving is noticed: a second, and as much again for a busy machine.
+    private static let noticed: Int32 = 2_000
+
+    @Test(arguments: [true, false])
+    func `leaving a provider that has not answered closes its connection and costs nothing`(
+        _ isStream: Bool
+    ) throws {
+        let scene = try StreamingScene("left-silent")
+        let client = try scene.ask(isStream: isStream)
+        let call = try scene.provider.call()
+        #expect(try scene.caller.onlyRow().status == "pending")
+        #expect(!call.isLeft(milliseconds: 100))
+        client.leave()
+        #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
+        let row = try scene.caller.settledRow()
+        #expect(row.status == "voided")
+        #expect(row.errorCode == "CLIENT_GONE")
+        try scene.caller.expectBooks(charged: .zero)
+    }
+
+    @Test func `leaving the hanging simulator is in its log`() throws {
+        let gateway = try EndpointsGateway.shared()
+        let caller = try EndpointsCaller("left-hanging", at: gateway)
+        let client = try StreamingClient(gateway.url)
+        client.postChat(key: caller.key, EndpointsCaller.body("sim-hang", #""stream":true"#))
+        #expect(try Patience.until { try caller.rows().first?.status == "pending" })
+        #expect(!client.waits(for: "HTTP", milliseconds: 200))
+        client.leave()
+        let row = try caller.settledRow()
+        #expect(row.status == "voided")
+        let outcomes = try caller.providerCalls(of: [row]).map(\.outcome)
+        // On a very busy machine the provider may not have been called by then.
+        #expect(outcomes == ["hung"] || outcomes.isEmpty)
+    }
+
+    @Test func `leaving in mid-stream closes the provider's connection and charges what was delivered`()
+        throws
+    {
+        let scene = try StreamingScene("left-midway")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        call.begin()
+        for text in ["one", "two", "three"] { call.piece(text) }
+        #expect(client.waits(for: "\"three\""))
+        // The provider is silent now: it is the client's going that is noticed, not a failing write.
+        client.leave()
+        #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
+        let row = try scene.caller.settledRow()
+        #expect(row.status == "committed")
+        #expect(row.usageSource == "observed")
+        #expect(row.interruptedBy == "client")
+        #expect(row.usage == Usage(input: EndpointsCaller.estimatedInput, output: 3))
+        try scene.caller.expectBooks(charged: Money(nanodollars: StreamingScene.charge(output: 3)))
+    }
+
+    @Test func `leaving after the provider's usage charges that usage`() throws {
+        let scene = try StreamingScene("left-late")
+        let client = try scene.ask(#""stream_options":{"include_usage":true}"#)
+        let call = try scene.provider.call()
+        call.begin()
+        call.piece("one")
+        call.usage(prompt: 40, completion: 20)
+        #expect(client.waits(for: #""completion_tokens":20"#))
+        client.leave()
+        #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
+        let row = try scene.caller.settledRow()
+        #expect(row.usageSource == "provider")
+        #expect(row.interruptedBy == "client")
+        try scene.caller.expectBooks(charged: Money(nanodollars: 40 * 10_000 + 20 * 30_000))
+    }
+
+    @Test func `a client that half-closes has left`() throws {
+        let scene = try StreamingScene("half-closed")
+        let client = try scene.ask()
+        let call = try scene.provider.call()
+        client.halfClose()
+        #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
+        #expect(try scene.caller.settledRow().status == "voided")
+        try scene.caller.expectBooks(charged: .zero)
+    }
+
+    @Test func `a client that leaves while its body is on the way never becomes a request`() throws {
+        let scene = try StreamingScene("left-body")
+        let client = try StreamingClient(scene.gateway.url)
+        let body = EndpointsCaller.body(scene.model)
+        client.send(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                + "\(scene.caller.key)\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(body.utf8.count + 1)\r\n\r\n\(body)")
+        client.halfClose()
+        #expect(client.readsToEnd())
+        #expect(client.status == 0 || client.status == 400)
+        #expect(!scene.provider.isCalled)
+        try scene.caller.expectUntouched()
+    }
+}

@@ -1,0 +1,138 @@
+import Core
+import PrivateServers
+import Redis
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Quota
+
+/// One tenant's image in a real Redis, which the tests of all scripts share.
+struct ImageBench: Sendable {
+    /// The life of Redis that the store talks to.
+    static let incarnation: Int64 = 7
+    /// The day in which everything happens unless a test says otherwise.
+    static let today: Int32 = 20_250_614
+
+    let redis: RedisClient
+    let store: QuotaStore
+    let tenant: TenantID
+    let keys: QuotaKeys
+
+    private static let server = Result { try SharedServers.Redis() }
+    private static let tenants = Atomic<Int>(0)
+
+    /// A tenant of its own, with an image unless it is to have none.
+    init(
+        balance: Int64 = 1_000, creditLimit: Int64 = 0, dailyQuota: Int64? = nil, monthlyQuota: Int64? = nil,
+        isInstalled: Bool = true
+    ) throws {
+        try self.init(server: Self.server.get())
+        guard isInstalled else { return }
+        let reply = try install(
+            epoch: 1, balance: balance, creditLimit: creditLimit, dailyQuota: dailyQuota,
+            monthlyQuota: monthlyQuota)
+        try #require(reply == .installed)
+    }
+
+    /// A tenant without an image in a server of the test's own.
+    init(server: SharedServers.Redis, commandTimeoutMilliseconds: Int = 20_000) throws {
+        var configuration = RedisConfiguration(address: .unixSocket(server.socketPath))
+        configuration.connectTimeoutMilliseconds = 20_000
+        configuration.commandTimeoutMilliseconds = commandTimeoutMilliseconds
+        redis = RedisClient(configuration)
+        store = QuotaStore(redis: redis) { _ in ImageBench.incarnation }
+        let number = Self.tenants.add(1, ordering: .relaxed).newValue
+        tenant = try #require(TenantID("tenant-\(number)"))
+        keys = QuotaKeys(tenant)
+    }
+
+    /// Takes the lease and installs an image.
+    func install(
+        epoch: Int64, balance: Int64 = 1_000, creditLimit: Int64 = 0, dailyQuota: Int64? = nil,
+        monthlyQuota: Int64? = nil, dailyUsed: Int64 = 0, monthlyUsed: Int64 = 0, creditSequence: Int64 = 0,
+        limitsVersion: Int64 = 1, holds: [(trace: String, hold: String)] = [], leaseToken: String? = nil
+    ) throws -> InstallReply {
+        if leaseToken == nil { _ = try redis.command(["SET", keys.warm, "token", "PX", "60000"]) }
+        return try store.install(
+            ImageContents(
+                epoch: epoch, balance: Money(nanodollars: balance),
+                limits: TenantLimits(
+                    version: limitsVersion, creditLimit: Money(nanodollars: creditLimit),
+                    dailyQuota: dailyQuota, monthlyQuota: monthlyQuota),
+                creditSequence: creditSequence, period: Period(day: Self.today), dailyUsed: dailyUsed,
+                monthlyUsed: monthlyUsed, holds: holds),
+            tenant: tenant, token: leaseToken ?? "token", incarnation: Self.incarnation)
+    }
+
+    /// Asks for a hold.
+    func deduct(
+        _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today, key: String = "key1"
+    ) throws -> DeductReply {
+        try store.deduct(
+            HoldOrder(
+                tenant: tenant, trace: trace, key: APIKeyID(key),
+                amount: Money(nanodollars: amount), period: Period(day: day)))
+    }
+
+    /// Asks for a hold that must be granted.
+    func hold(
+        _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> HeldAmount {
+        let reply = try deduct(amount, trace: trace, day: day)
+        guard case .held(let held) = reply else {
+            Issue.record("not held: \(reply)", sourceLocation: sourceLocation)
+            throw BenchError()
+        }
+        return held
+    }
+
+    /// Asks for a hold that must be refused.
+    func refusal(
+        _ amount: Int64, day: Int32 = today, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> QuotaRefusal {
+        let reply = try deduct(amount, day: day)
+        guard case .refused(let refusal) = reply else {
+            Issue.record("not refused: \(reply)", sourceLocation: sourceLocation)
+            throw BenchError()
+        }
+        return refusal
+    }
+
+    /// Settles a hold that this bench was granted.
+    func settle(
+        _ held: HeldAmount, _ trace: TraceID, charge: Int64, isVoided: Bool = false
+    ) throws -> SettleReply {
+        try store.settle(
+            tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq,
+            charge: Money(nanodollars: charge), isVoided: isVoided)
+    }
+
+    /// The image as the store reads it.
+    func image(sourceLocation: SourceLocation = #_sourceLocation) throws -> TenantImage {
+        try #require(try store.image(of: tenant), sourceLocation: sourceLocation)
+    }
+
+    /// The balance in nano-dollars.
+    func balance() throws -> Int64 { try image().balance.nanodollars }
+
+    /// Every field of the tenant's hashes, byte for byte.
+    func everything() throws -> [RedisReply] {
+        try redis.pipeline([["HGETALL", keys.tenant], ["HGETALL", keys.holds]])
+    }
+
+    /// Runs a script with arguments of the test's own.
+    func evaluate(_ script: RedisScript, _ keys: [String], _ arguments: [String]) throws -> [String] {
+        let reply = try redis.evaluate(script, keys: keys, arguments: arguments)
+        return (reply.elements ?? []).map { $0.text ?? $0.integer.map { String($0) } ?? "" }
+    }
+}
+
+/// The bench could not do what the test builds on; the issue is recorded where it happened.
+struct BenchError: Error {}
+
+extension Money {
+    /// An amount of nano-dollars, for tests that are full of them.
+    static func nano(_ nanodollars: Int64) -> Money { Money(nanodollars: nanodollars) }
+}

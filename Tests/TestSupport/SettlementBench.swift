@@ -1,0 +1,240 @@
+package import Core
+package import Jobs
+package import Ledger
+package import Postgres
+package import PrivateServers
+package import Quota
+package import Redis
+package import Settlement
+import Tenancy
+package import Testing
+import Threads
+
+/// The money protocol as one process has it, over a ledger and a Redis of a test's own.
+///
+/// Unlike ``TestStores`` it is patient (a loaded machine is no fault), shows its parts, and can have siblings: further processes on
+/// the same stores.
+package struct SettlementBench: Sendable {
+    /// How the process differs from a patient one.
+    package struct Options: Sendable {
+        /// Its name in the ledger.
+        package var owner = "bench"
+        /// How long a request waits for a rebuild.
+        package var waitMilliseconds = 30_000
+        /// How long a rebuild may take before another may start.
+        package var leaseMilliseconds = 30_000
+        /// How long a Redis command may take.
+        package var redisTimeoutMilliseconds = 20_000
+        /// Whether the thread that tries settlements again runs.
+        package var retries = true
+
+        /// The options of a patient process.
+        package init() {}
+    }
+
+    /// The Redis.
+    package let server: SharedServers.Redis
+    /// PostgreSQL with the application's rights.
+    package let database: PostgresPool
+    /// PostgreSQL with all rights.
+    package let owner: PostgresPool
+    /// Redis as this process talks to it.
+    package let redis: RedisClient
+    /// The images.
+    package let quota: QuotaStore
+    /// The ledger.
+    package let ledger: LedgerStore
+    /// The writer.
+    package let writer: LedgerWriter
+    /// Settlements that are tried again.
+    package let retries: SettlementRetries
+    /// The protocol.
+    package let engine: SettlementEngine
+
+    private let keepsAlive: SharedServers.Database?
+    private let strings: (application: String, owner: String)
+
+    /// The name under which the writer's connections show in `pg_stat_activity`.
+    package static let writerName = "bench-writer"
+    /// The period in which everything happens.
+    package static let period = Period(day: 20_250_614)
+
+    /// Starts a Redis and makes a database in the shared PostgreSQL.
+    package init(_ options: Options = Options()) throws {
+        let database = try TestDatabase.make()
+        try self.init(
+            options, server: try SharedServers.Redis(), database: database,
+            strings: (try TestDatabase.applicationString(database), database.connectionString))
+    }
+
+    /// Starts a Redis and makes a database in a PostgreSQL that the test may stop.
+    package init(_ options: Options = Options(), postgres: PrivatePostgres) throws {
+        _ = try postgres.run(sql: "CREATE ROLE tollgate_app LOGIN")
+        _ = try postgres.run(sql: "CREATE DATABASE ledger")
+        let string = postgres.connectionString(database: "ledger")
+        try TestDatabase.migrate(string)
+        try self.init(
+            options, server: try SharedServers.Redis(), database: nil,
+            strings: ("host='\(postgres.socketDirectory)' user=tollgate_app dbname=ledger", string))
+    }
+
+    private init(
+        _ options: Options, server: SharedServers.Redis, database kept: SharedServers.Database?,
+        strings: (application: String, owner: String)
+    ) throws {
+        self.server = server
+        self.strings = strings
+        keepsAlive = kept
+        database = PostgresPool(Self.patient(strings.application, "bench"))
+        owner = PostgresPool(Self.patient(strings.owner, "bench-owner"))
+        var configuration = RedisConfiguration(address: .unixSocket(server.socketPath))
+        configuration.connectTimeoutMilliseconds = options.redisTimeoutMilliseconds
+        configuration.commandTimeoutMilliseconds = options.redisTimeoutMilliseconds
+        redis = RedisClient(configuration)
+        let ledger = LedgerStore(database: database)
+        self.ledger = ledger
+        var writing = Self.patient(strings.application, Self.writerName)
+        writing.sessionSettings = LedgerWriter.sessionSettings
+        writer = LedgerWriter(database: PostgresPool(writing), owner: options.owner)
+        let incarnations = Incarnations(ledger: ledger)
+        quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
+        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer)
+        engine = SettlementEngine(
+            quota: quota, ledger: ledger, writer: writer,
+            builder: ImageBuilder(
+                quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
+                leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds),
+            retries: retries)
+        _ = try incarnations.register(try quota.identity())
+        if options.retries { try retries.start() }
+    }
+
+    /// Another process on the same stores.
+    package func sibling(_ options: Options) throws -> SettlementBench {
+        try SettlementBench(options, server: server, database: keepsAlive, strings: strings)
+    }
+
+    private static func patient(_ connectionString: String, _ name: String) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(connectionString: connectionString, applicationName: name)
+        configuration.leaseTimeoutMilliseconds = 30_000
+        configuration.connectTimeoutMilliseconds = 30_000
+        configuration.statementTimeoutMilliseconds = 60_000
+        return configuration
+    }
+
+    // MARK: - Tenants
+
+    /// Creates a tenant with a balance in nano-dollars, and its image.
+    package func makeTenant(
+        _ name: String = "acme", balance: Int64 = 0, creditLimit: Int64 = 0, dailyQuota: Int64? = nil
+    ) throws -> TenantID {
+        let tenant = try #require(TenantID(name))
+        _ = try TenantRegister(database: database).create(
+            tenant, timeZone: "UTC", creditLimit: Money(nanodollars: creditLimit), dailyQuota: dailyQuota,
+            monthlyQuota: nil)
+        if balance > 0 { try addCredit(balance, to: tenant, "initial") }
+        return tenant
+    }
+
+    /// Adds a credit in nano-dollars.
+    @discardableResult
+    package func addCredit(_ amount: Int64, to tenant: TenantID, _ externalID: String) throws -> CreditOutcome
+    {
+        try engine.addCredit(
+            Money(nanodollars: amount), to: tenant, kind: "test", externalID: externalID, period: Self.period)
+    }
+
+    // MARK: - Requests
+
+    /// A request for a hold.
+    package func order(_ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh()) -> ReserveOrder {
+        ReserveOrder(
+            tenant: tenant, trace: trace, key: APIKeyID("key1"), amount: Money(nanodollars: amount),
+            period: Self.period, deadlineMilliseconds: 60_000, capability: "chat", model: "m", isStream: false
+        )
+    }
+
+    /// Takes a hold.
+    package func reserve(_ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh()) throws -> Hold {
+        try engine.reserve(order(tenant, amount, trace: trace))
+    }
+
+    /// Why a hold is refused; nil when it is granted or cannot be decided.
+    package func refusal(_ tenant: TenantID, _ amount: Int64) -> QuotaRefusal? {
+        do throws(SettlementError) {
+            _ = try engine.reserve(order(tenant, amount))
+            return nil
+        } catch {
+            guard case .refused(let refusal) = error else { return nil }
+            return refusal
+        }
+    }
+
+    /// The end of a request with a charge.
+    package func committed(_ hold: Hold, _ charge: Int64) -> RowSettlement {
+        var settlement = RowSettlement(tenant: hold.tenant, trace: hold.trace, status: .committed)
+        settlement.charge = Money(nanodollars: charge)
+        settlement.usageSource = .provider
+        return settlement
+    }
+
+    /// The end of a request without one.
+    package func voided(_ hold: Hold) -> RowSettlement {
+        RowSettlement(tenant: hold.tenant, trace: hold.trace, status: .voided)
+    }
+
+    /// Charges a hold as a stream is charged: what was delivered stays charged.
+    @discardableResult
+    package func settle(_ hold: Hold, charge: Int64) throws -> Settled {
+        let settlement = committed(hold, charge)
+        return try engine.settle(hold, settlement, otherwise: settlement)
+    }
+
+    /// Gives a hold back.
+    package func void(_ hold: Hold) {
+        engine.void(hold, voided(hold))
+    }
+
+    /// Sweeps once, as the job does.
+    @discardableResult
+    package func sweep(graceSeconds: Int = 0, pageMax: Int = 10_000) throws -> Sweeper.Summary {
+        try Sweeper(
+            ledger: ledger, writer: writer, quota: quota, holdGraceSeconds: graceSeconds, pageMax: pageMax
+        ).run()
+    }
+
+    // MARK: - Books
+
+    /// Both sides of a tenant's books.
+    package func books(_ tenant: TenantID) throws -> TestBooks {
+        TestBooks(ledger: try LedgerReader.totals(database, of: tenant), image: try quota.image(of: tenant))
+    }
+
+    /// Checks invariant I1 for a tenant that is at rest: R = C − K − P and HR = P, to the nano-dollar.
+    @discardableResult
+    package func expectExactBooks(
+        _ tenant: TenantID, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> TestBooks {
+        let books = try books(tenant)
+        let image = try #require(books.image, "no image of \(tenant)", sourceLocation: sourceLocation)
+        #expect(image.balance == books.ledger.balance, "R = C − K − P", sourceLocation: sourceLocation)
+        #expect(image.held == books.ledger.held, "HR = P", sourceLocation: sourceLocation)
+        return books
+    }
+
+    /// What stands in the ledger under a trace.
+    package func row(_ hold: Hold) throws -> StandingRow? {
+        try LedgerReader.rows(database, [(hold.tenant, hold.trace)])[hold.trace]
+    }
+
+    /// The tenant's epoch in the ledger.
+    package func epoch(of tenant: TenantID) throws -> Int64 {
+        try #require(try LedgerReader.standing(database, of: tenant)).epoch
+    }
+
+    /// Runs SQL with all rights.
+    @discardableResult
+    package func execute(_ sql: String) throws -> Rows {
+        try owner.lease().execute(sql: sql)
+    }
+}
