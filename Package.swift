@@ -113,23 +113,25 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger", "Postgres",
-                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy", "Threads",
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger",
+                "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads",
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
-        tests("TidyTests", ["PrivateServers"]),
-        tests("CoreTests", ["Core"]),
         tests("ThreadsTests", ["CLinux", "Threads"]),
         tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
         tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
         tests("RoutingTests", ["Core", "Routing"]),
+        tests("CoreTests", ["Core"]),
         tests(
             "GatewayTests",
             [
                 "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
                 "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
             ]),
+        tests("TidyTests", ["PrivateServers"]),
         tests("JSONTests", ["JSON"]),
         tests("DialectsTests", ["Dialects", "JSON"]),
         tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),
@@ -158,8 +160,10 @@ let package = Package(
         tests(
             "AcceptanceTests",
             [
-                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres", "PrivateServers",
-                "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads",
+                "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres",
+                "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy",
+                "TestSupport",
+                "Threads",
             ], exclude: ["Python"]),
     ]
 )

@@ -17,7 +17,10 @@ struct ProviderCommand: ParsableCommand {
 
         @Argument(help: "A name for it.") var name: String
         @Option(help: "Where its API begins, such as https://api.example.com/v1.") var url: String
-        @Option(help: "Our secret for calling it; '-' reads it from standard input, where no process list shows it.")
+        @Option(
+            help:
+                "Our secret for calling it; '-' reads it from standard input, where no process list shows it."
+        )
         var credential: String
         @Flag(help: "Its address may be private: this machine, or a local network.")
         var allowPrivateAddresses = false

@@ -227,7 +227,7 @@ import Testing
         #expect(line["tenant"] as? String == caller.tenant.description)
         #expect(line["model"] as? String == "sim-ok")
         #expect(line["total_cost"] as? String == "0.000520000")
-        #expect(line["status"] as? String == "200")
+        #expect(line["status"] as? Int == 200)
         for text in [log, try nginxLogs()] {
             #expect(!text.contains(caller.key) && !text.contains(secret))
             #expect(!text.contains("provider-secret") && !text.contains("How are you"))

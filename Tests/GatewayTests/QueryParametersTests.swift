@@ -22,7 +22,7 @@ import Testing
 
     @Test(arguments: [
         "a=%", "a=%4", "a=%zz", "a=%4g", "a=%+f", "a=%-1", "a=% 1", "a=%%%%", "a=%C3", "a=%FF%FE",
-        "a=%ED%A0%80", "%=1",
+        "a=%ED%A0%80", "%=1", "a=%00", "a=b%00c",
     ])
     func `what cannot be decoded is refused`(text: String) {
         #expect(QueryParameters(text) == nil)

@@ -52,10 +52,20 @@ import Testing
     }
 
     @Test func `what follows the models' path names a model and nothing else`() {
-        for rest in ["../../admin/v1/tenants", "..%2f..%2fmetrics", "", "/", "x/", "X"] {
-            #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == .model(rest))
+        for (rest, name) in [
+            ("../../admin/v1/tenants", "../../admin/v1/tenants"), ("..%2f..%2fmetrics", "../../metrics"),
+            ("", ""),
+            ("/", "/"), ("x/", "x/"), ("X", "X"), ("org%2Fgpt%3Afree", "org/gpt:free"), ("a+b", "a+b"),
+            ("%252e", "%2e"),
+        ] {
+            #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == .model(name))
             #expect(Route(path: "/v1/models/" + rest, listener: .adminServer) == nil)
         }
+    }
+
+    @Test(arguments: ["%", "%4", "%zz", "%+f", "%00", "a%00b", "%C3", "%FF"])
+    func `a model's name that cannot be decoded is no path`(rest: String) {
+        #expect(Route(path: "/v1/models/" + rest, listener: .publicServer) == nil)
     }
 
     @Test func `all that shows a tenant's affairs needs an admin token`() {

@@ -14,7 +14,8 @@ package enum TestHTTP {
 
     private static let transport = HTTPTransport()
     private static let shown = [
-        "content-type", "retry-after", "x-request-id", "x-tollgate-cost", "x-tollgate-balance", "x-should-retry",
+        "content-type", "retry-after", "x-request-id", "x-tollgate-cost", "x-tollgate-balance",
+        "x-should-retry",
         "allow",
     ]
 
@@ -42,7 +43,8 @@ package enum TestHTTP {
             totalMilliseconds: 120_000)
         do throws(HTTPClientError) {
             var transfer = try transport.start(
-                HTTPRequest(method: method, url: url, headers: headers, body: Array(body.utf8)), timeouts: timeouts,
+                HTTPRequest(method: method, url: url, headers: headers, body: Array(body.utf8)),
+                timeouts: timeouts,
                 allowsPrivateAddresses: true)
             let status = transfer.status
             let found = shown.compactMap { name in transfer.header(name).map { (name, $0) } }

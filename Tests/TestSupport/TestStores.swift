@@ -85,7 +85,8 @@ package final class TestStores: Sendable {
     /// Both sides of a tenant's books.
     package func books(_ tenant: TenantID) throws -> TestBooks {
         TestBooks(
-            ledger: try LedgerReader.totals(money.database, of: tenant), image: try money.quota.image(of: tenant))
+            ledger: try LedgerReader.totals(money.database, of: tenant),
+            image: try money.quota.image(of: tenant))
     }
 
     /// Checks invariant I1 for a tenant that is at rest: R = C − K − P and HR = P, to the nano-dollar.

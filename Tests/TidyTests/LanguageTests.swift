@@ -69,7 +69,8 @@ import Testing
         #expect(files.count >= 6)
         for file in files {
             let header = Checkout.text(file).split(separator: "\n").prefix { $0.hasPrefix("--") }
-            #expect(header.first?.hasSuffix(".") == true, "\(file): no summary")
+            let summary = header.prefix { $0 != "--" }
+            #expect(summary.last?.hasSuffix(".") == true, "\(file): no summary")
             for part in ["-- KEYS ", "-- ARGV ", "-- Reply "] {
                 #expect(header.contains { $0.hasPrefix(part) }, "\(file): no '\(part)'")
             }

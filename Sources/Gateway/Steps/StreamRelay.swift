@@ -146,6 +146,7 @@ struct StreamRelay: ~Copyable {
             guard case .data(let count) = outcome else { break }
             bytesLeft -= count
             received.withUnsafeBytes { parser.append($0) }
+            // An event that is too large ends this, too.
             while let event = try? parser.next() { _ = parser.withData(of: event) { reader.read($0) } }
         }
         return end
