@@ -8,7 +8,9 @@ private final class Desk {
     let exchange: Exchange
 
     init(pool: ResponderPool) {
-        channel = FastCGIChannel(pipes: pool.pipes, parametersBytesMax: pool.limits.parametersBytesMax)
+        channel = FastCGIChannel(pipes: pool.pipes, parametersBytesMax: pool.limits.parametersBytesMax) {
+            [unowned pool] in pool.isDraining.load(ordering: .relaxed)
+        }
         exchange = Exchange(
             channel: channel, shutdownDescriptor: pool.stopDescriptor,
             readTimeoutSeconds: pool.limits.readTimeoutSeconds)
@@ -65,14 +67,10 @@ extension ResponderPool {
         let deadline = Deadline.after(seconds: timeoutSeconds)
         guard desk.channel.begin(connection.descriptor, until: deadline) else { return false }
         desk.exchange.reset()
+        (isShed ? shedCount : servedCount).add(1, ordering: .relaxed)
         if isShed { overloaded(desk.exchange) } else { handler(desk.exchange) }
-        let isDraining = state.withLock { state in
-            if isShed { state.shed += 1 } else { state.served += 1 }
-            return state.isDraining
-        }
         return desk.channel.end(
-            keepsConnection: !isDraining, discardBytesMax: limits.discardBytesMax,
-            until: .after(seconds: timeoutSeconds))
+            discardBytesMax: limits.discardBytesMax, until: .after(seconds: timeoutSeconds))
     }
 
     /// Keeps a connection for its next request, and finds the worker its next work: the same connection, the queue, or none.
