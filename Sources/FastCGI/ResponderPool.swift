@@ -122,7 +122,8 @@ package final class ResponderPool: Sendable {
             ResponderStatistics(
                 workers: state.workers, workersBusy: state.workers - state.idleWorkers.count,
                 connections: state.connections.openCount, connectionsIdle: state.connections.idleCount,
-                queued: state.queue.count, accepted: state.accepted, served: servedCount.load(ordering: .relaxed),
+                queued: state.queue.count, accepted: state.accepted,
+                served: servedCount.load(ordering: .relaxed),
                 shed: shedCount.load(ordering: .relaxed))
         }
     }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 import Threads
 
 /// What one thread needs to serve connections, used again for each.
@@ -67,8 +68,13 @@ extension ResponderPool {
         let deadline = Deadline.after(seconds: timeoutSeconds)
         guard desk.channel.begin(connection.descriptor, until: deadline) else { return false }
         desk.exchange.reset()
-        (isShed ? shedCount : servedCount).add(1, ordering: .relaxed)
-        if isShed { overloaded(desk.exchange) } else { handler(desk.exchange) }
+        if isShed {
+            shedCount.add(1, ordering: .relaxed)
+            overloaded(desk.exchange)
+        } else {
+            servedCount.add(1, ordering: .relaxed)
+            handler(desk.exchange)
+        }
         return desk.channel.end(
             discardBytesMax: limits.discardBytesMax, until: .after(seconds: timeoutSeconds))
     }
