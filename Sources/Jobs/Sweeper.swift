@@ -164,8 +164,9 @@ package struct Sweeper: Sendable {
     {
         _ = try redis { () throws(QuotaError) in
             try quota.settle(
-                tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: charge,
-                isVoided: isVoided)
+                HoldSettlement(
+                    tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: charge,
+                    isVoided: isVoided))
         }
     }
 

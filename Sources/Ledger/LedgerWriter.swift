@@ -40,6 +40,8 @@ package final class LedgerWriter: Sendable {
     ]
 
     private let lane: BatchLane<Write, Outcome>
+    private let batch: LedgerBatch
+    private let batchMax: Int
 
     /// Creates a writer.
     ///
@@ -54,12 +56,21 @@ package final class LedgerWriter: Sendable {
         attemptsMax: Int = 3
     ) {
         let batch = LedgerBatch(database: database, owner: owner, attemptsMax: attemptsMax)
+        self.batch = batch
+        self.batchMax = batchMax
         lane = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { batch.run($0) }
     }
 
     /// Writes and waits until the outcome is known.
     package func write(_ write: Write) -> Outcome {
         lane.submit(write) ?? .failed(.poolExhausted)
+    }
+
+    /// Writes what somebody has gathered already, in one database transaction on a connection of its own, and returns the outcomes
+    /// in order.
+    package func write(_ writes: [Write]) -> [Outcome] {
+        guard writes.count > batchMax else { return writes.isEmpty ? [] : batch.run(writes) }
+        return batch.run(Array(writes[..<batchMax])) + write(Array(writes[batchMax...]))
     }
 }
 

@@ -23,6 +23,34 @@ package struct HoldOrder: Sendable {
     }
 }
 
+/// A hold in an image that its row in the ledger has ended.
+package struct HoldSettlement: Sendable {
+    /// Whose image.
+    package let tenant: TenantID
+    /// Which request.
+    package let trace: TraceID
+    /// The epoch in which the hold was taken.
+    package let epoch: Int64
+    /// The hold's number in that epoch.
+    package let rseq: Int64
+    /// What the ledger's row charged.
+    package let charge: Money
+    /// Whether the row was voided: the request then counts neither in its day nor in its month.
+    package let isVoided: Bool
+
+    /// Creates what is left to do.
+    package init(
+        tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
+    ) {
+        self.tenant = tenant
+        self.trace = trace
+        self.epoch = epoch
+        self.rseq = rseq
+        self.charge = charge
+        self.isVoided = isVoided
+    }
+}
+
 /// A hold as the tenant's image has it, and what the image showed when it was taken.
 package struct HeldAmount: Sendable, Hashable {
     /// The tenant's epoch.

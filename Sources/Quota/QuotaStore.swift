@@ -21,9 +21,20 @@ package final class QuotaStore: Sendable {
 
     /// Takes a hold, all or nothing; the same order again is answered the same way.
     package func deduct(_ order: HoldOrder) throws(QuotaError) -> DeductReply {
+        try only(deduct([order])).get()
+    }
+
+    /// Takes several holds in one round trip, each all or nothing, and answers them in their order.
+    package func deduct(_ orders: [HoldOrder]) -> [Result<DeductReply, QuotaError>] {
+        evaluate(QuotaScripts.deduct, orders.map { call(for: $0) }) { (reply) throws(QuotaError) in
+            try DeductReply(reply)
+        }
+    }
+
+    private func call(for order: HoldOrder) -> ScriptCall {
         let keys = QuotaKeys(order.tenant)
-        let reply = try evaluate(QuotaScripts.deduct, [keys.tenant, keys.holds]) {
-            [incarnation] arguments, facts in
+        return ScriptCall(keys: [keys.tenant, keys.holds]) {
+            [incarnation] (arguments, facts) throws(RedisError) in
             arguments.add(incarnation(facts.identity))
             arguments.add(facts.notAfterMicroseconds)
             arguments.add(order.trace.description)
@@ -32,53 +43,30 @@ package final class QuotaStore: Sendable {
             arguments.add(order.period.day)
             arguments.add(order.period.month)
         }
-        switch reply.word {
-        case "OK":
-            return .held(
-                HeldAmount(
-                    epoch: try reply.int(1), rseq: try reply.int(2), balanceBefore: try reply.money(3),
-                    balanceAfter: try reply.money(4), dailyUsed: try reply.int(5),
-                    monthlyUsed: try reply.int(6),
-                    dailyQuota: try reply.optionalInt(7), monthlyQuota: try reply.optionalInt(8),
-                    limitsVersion: try reply.int(9), period: Period(day: Int32(try reply.int(10)))))
-        case "MISS": return .missing
-        case "LATE": return .late
-        case "CONFLICT": return .conflict
-        case "REFUSED":
-            guard let limit = QuotaLimit(rawValue: reply.text(1)) else {
-                throw .unexpectedReply(reply.text(1))
-            }
-            return .refused(
-                QuotaRefusal(
-                    limit: limit, epoch: try reply.int(2), creditSequence: try reply.int(3),
-                    limitsVersion: try reply.int(4), balance: try reply.money(5),
-                    limitValue: try reply.int(6),
-                    used: try reply.int(7)))
-        default: throw .unexpectedReply(reply.word)
-        }
     }
 
     /// Settles a hold that its row in the ledger has ended: gives back what was not charged.
-    ///
-    /// - Parameter isVoided: The request then counts neither in its day nor in its month.
-    package func settle(
-        tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
-    ) throws(QuotaError) -> SettleReply {
-        let keys = QuotaKeys(tenant)
-        let reply = try evaluate(QuotaScripts.settle, [keys.tenant, keys.holds]) {
-            [incarnation] arguments, facts in
-            arguments.add(incarnation(facts.identity))
-            arguments.add(trace.description)
-            arguments.add(epoch)
-            arguments.add(rseq)
-            arguments.add(charge.nanodollars)
-            arguments.add(isVoided ? "1" : "0")
+    package func settle(_ settlement: HoldSettlement) throws(QuotaError) -> SettleReply {
+        try only(settle([settlement])).get()
+    }
+
+    /// Settles several holds in one round trip, and answers in their order.
+    package func settle(_ settlements: [HoldSettlement]) -> [Result<SettleReply, QuotaError>] {
+        evaluate(QuotaScripts.settle, settlements.map { call(for: $0) }) { (reply) throws(QuotaError) in
+            try SettleReply(reply)
         }
-        switch reply.word {
-        case "OK": return .settled(balance: try reply.money(1))
-        case "GONE": return .gone(balance: try reply.money(1))
-        case "MISS": return .missing
-        default: throw .unexpectedReply(reply.word)
+    }
+
+    private func call(for settlement: HoldSettlement) -> ScriptCall {
+        let keys = QuotaKeys(settlement.tenant)
+        return ScriptCall(keys: [keys.tenant, keys.holds]) {
+            [incarnation] (arguments, facts) throws(RedisError) in
+            arguments.add(incarnation(facts.identity))
+            arguments.add(settlement.trace.description)
+            arguments.add(settlement.epoch)
+            arguments.add(settlement.rseq)
+            arguments.add(settlement.charge.nanodollars)
+            arguments.add(settlement.isVoided ? "1" : "0")
         }
     }
 
@@ -104,14 +92,32 @@ package final class QuotaStore: Sendable {
         _ arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts) -> Void
     ) throws(QuotaError) -> ScriptReply {
         do throws(RedisError) {
-            let reply = try redis.evaluate(script, keys: keys, arguments: arguments)
-            guard case .bulk(let bytes) = reply else {
-                throw RedisError.server("\(script.name) answered in another form")
-            }
-            return ScriptReply(bytes: bytes)
+            return try ScriptReply(redis.evaluate(script, keys: keys, arguments: arguments), of: script)
         } catch {
             throw QuotaError(error)
         }
+    }
+
+    private func evaluate<Reply>(
+        _ script: RedisScript, _ calls: [ScriptCall],
+        _ read: (ScriptReply) throws(QuotaError) -> Reply
+    ) -> [Result<Reply, QuotaError>] {
+        do throws(RedisError) {
+            return try redis.evaluate(script, calls).map { result in
+                result.flatMap { reply in
+                    Result { () throws(RedisError) in try ScriptReply(reply, of: script) }
+                }
+                .mapError { QuotaError($0) }
+                .flatMap { fields in Result { () throws(QuotaError) in try read(fields) } }
+            }
+        } catch {
+            return calls.map { _ in .failure(QuotaError(error)) }
+        }
+    }
+
+    private func only<Reply>(_ results: [Result<Reply, QuotaError>]) -> Result<Reply, QuotaError> {
+        guard let result = results.first else { preconditionFailure("a call has a reply") }
+        return result
     }
 
     func command(_ arguments: [String]) throws(QuotaError) -> RedisReply {

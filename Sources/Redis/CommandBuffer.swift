@@ -18,24 +18,23 @@ struct CommandBuffer {
         for word in words { append(word: word) }
     }
 
-    /// Appends the call of a script, which is named by its digest or given in full; half of it when `build` throws.
+    /// Appends the call of a script, which is named by its digest or given in full; half of it when its arguments throw.
     mutating func append(
-        command: String, script: String, keys: [String],
-        build: (inout ScriptArguments) throws(RedisError) -> Void
+        command: String, script: String, call: ScriptCall, facts: ConnectionFacts
     ) throws(RedisError) {
         let start = bytes.count
         append(word: command)
         append(word: script)
-        append(word: String(keys.count))
-        for key in keys { append(word: key) }
+        append(word: String(call.keys.count))
+        for key in call.keys { append(word: key) }
         // The memory goes along and comes back: the arguments are written where they are sent from.
         var arguments = ScriptArguments(CommandBuffer())
         swap(&arguments.words, &self)
         defer { swap(&arguments.words, &self) }
-        try build(&arguments)
+        try call.arguments(&arguments, facts)
         // How many words there are is known last and stands first.
         var head = CommandBuffer()
-        head.begin(wordCount: 3 + keys.count + arguments.count)
+        head.begin(wordCount: 3 + call.keys.count + arguments.count)
         arguments.words.bytes.insert(contentsOf: head.bytes, at: start)
     }
 
@@ -43,7 +42,7 @@ struct CommandBuffer {
         append(UInt8(ascii: "*"), wordCount)
     }
 
-    fileprivate mutating func append(word: String) {
+    mutating func append(word: String) {
         append(UInt8(ascii: "$"), word.utf8.count)
         bytes.append(contentsOf: word.utf8)
         endLine()
@@ -62,26 +61,5 @@ struct CommandBuffer {
     private mutating func endLine() {
         bytes.append(UInt8(ascii: "\r"))
         bytes.append(UInt8(ascii: "\n"))
-    }
-}
-
-/// The arguments of a script, being written into the command that carries them.
-package struct ScriptArguments {
-    fileprivate var words: CommandBuffer
-    fileprivate var count = 0
-
-    fileprivate init(_ words: CommandBuffer) {
-        self.words = words
-    }
-
-    /// Adds a text.
-    package mutating func add(_ text: String) {
-        words.append(word: text)
-        count += 1
-    }
-
-    /// Adds a number.
-    package mutating func add(_ number: some BinaryInteger) {
-        add(String(number))
     }
 }

@@ -30,24 +30,36 @@ package final class RedisClient: Sendable {
     /// - Parameters:
     ///   - script: The script; Redis is sent its text only when it does not know it.
     ///   - keys: What KEYS contains.
-    ///   - arguments: Writes ARGV for the connection that will carry the call. It runs on another thread, maybe twice, and must
-    ///     not wait for anything; it throws when it cannot, usually `unknownIdentity`, and nothing is sent then.
+    ///   - arguments: Writes ARGV, as `ScriptCall` says.
     /// - Returns: What the script returned; an error it returned is thrown.
     package func evaluate(
-        _ script: RedisScript, keys: [String],
-        arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts) throws(RedisError) -> Void
+        _ script: RedisScript, keys: [String], arguments: @escaping ScriptCall.Arguments
     ) throws(RedisError) -> RedisReply {
-        try single(.script(script, keys: keys, arguments: arguments))
+        let results = try evaluate(script, [ScriptCall(keys: keys, arguments: arguments)])
+        guard let result = results.first else { preconditionFailure("a call has a result") }
+        return try result.get()
     }
 
     /// Runs a script whose arguments do not depend on the connection.
     package func evaluate(
         _ script: RedisScript, keys: [String], arguments: [String] = []
     ) throws(RedisError) -> RedisReply {
-        try single(
-            .script(script, keys: keys) { (list, _) throws(RedisError) in
-                for argument in arguments { list.add(argument) }
-            })
+        try evaluate(script, keys: keys) { (list, _) throws(RedisError) in
+            for argument in arguments { list.add(argument) }
+        }
+    }
+
+    /// Runs a script several times, in one write, and returns what became of each call, in order.
+    ///
+    /// Throws what became of all of them.
+    package func evaluate(
+        _ script: RedisScript, _ calls: [ScriptCall]
+    ) throws(RedisError) -> [Result<RedisReply, RedisError>] {
+        guard !calls.isEmpty else { return [] }
+        guard case .results(let results) = try submit(.scripts(script, calls)) else {
+            preconditionFailure("calls have results")
+        }
+        return results
     }
 
     /// Runs one command.
@@ -71,7 +83,7 @@ package final class RedisClient: Sendable {
         switch try submit(.facts) {
         case .facts(let facts): return facts
         case .reply(.error(let message)): throw .server(message)
-        case .reply, .replies, .failure: preconditionFailure("facts are asked with PING")
+        case .reply, .replies, .results, .failure: preconditionFailure("facts are asked with PING")
         }
     }
 

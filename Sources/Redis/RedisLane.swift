@@ -2,10 +2,9 @@ import Threads
 
 /// What one thread wants from Redis.
 struct RedisRequest: Sendable {
-    typealias Arguments = @Sendable (inout ScriptArguments, ConnectionFacts) throws(RedisError) -> Void
-
     enum Work: Sendable {
-        case script(RedisScript, keys: [String], arguments: Arguments)
+        /// One script, for one or more callers.
+        case scripts(RedisScript, [ScriptCall])
         case command([String])
         case pipeline([[String]])
         /// Only the facts of the connection, after proof that it works.
@@ -21,6 +20,7 @@ struct RedisRequest: Sendable {
 enum RedisOutcome: Sendable {
     case reply(RedisReply)
     case replies([RedisReply])
+    case results([Result<RedisReply, RedisError>])
     case facts(ConnectionFacts)
     case failure(RedisError)
 }
@@ -37,15 +37,16 @@ final class RedisLane: @unchecked Sendable {
     private enum Slot {
         /// Was not sent.
         case refused(RedisError)
-        /// This many replies, of which the last counts.
-        case last(of: Int)
-        /// This many replies, which all count.
-        case all(Int)
+        /// One reply.
+        case one
+        /// This many replies.
+        case many(Int)
 
         var replyCount: Int {
             switch self {
             case .refused: 0
-            case .last(let count), .all(let count): count
+            case .one: 1
+            case .many(let count): count
             }
         }
     }
@@ -86,62 +87,83 @@ final class RedisLane: @unchecked Sendable {
     private func run(
         _ requests: [RedisRequest], on connection: RedisConnection
     ) throws(RedisError) -> [RedisOutcome] {
+        try loadScripts(of: requests, on: connection)
         let deadline = Deadline.after(milliseconds: configuration.commandTimeoutMilliseconds)
         let facts = connection.facts.with(answerDeadline: deadline)
         commands.removeAll()
         let refreshCount = facts.isTimeStale ? RedisConnection.appendRefresh(to: &commands) : 0
         let slots = requests.map { append($0, facts) }
         let count = slots.reduce(refreshCount) { $0 + $1.replyCount }
-        var replies = try exchange(count, deadline, on: connection)[...]
+        var replies = try exchange(count, deadline, on: connection)
         connection.refresh(replies.prefix(refreshCount))
         replies.removeFirst(refreshCount)
-        var unknownScripts: [Int] = []
-        var outcomes: [RedisOutcome] = []
-        outcomes.reserveCapacity(requests.count)
-        for (index, slot) in slots.enumerated() {
-            let own = replies.prefix(slot.replyCount)
-            replies.removeFirst(slot.replyCount)
-            let outcome = self.outcome(of: requests[index], slot, own, facts)
-            if case .reply(.error(let message)) = outcome {
-                if message.hasPrefix("NOSCRIPT") { unknownScripts.append(index) }
-                // A primary that has become a replica: the next connect may find its successor.
-                if message.hasPrefix("READONLY") { self.connection = nil }
-            }
-            outcomes.append(outcome)
+        let failures = repeatForgotten(&replies, requests, slots, on: connection)
+        var next = 0
+        return zip(requests, slots).map { request, slot in
+            let own = next..<next + slot.replyCount
+            next = own.upperBound
+            return outcome(of: request, slot, replies, own, failures, facts)
         }
-        if !unknownScripts.isEmpty { repeatInFull(unknownScripts, of: requests, on: connection, &outcomes) }
-        return outcomes
     }
 
-    /// Runs the scripts that Redis has forgotten once more, from their text; the first attempt certainly did nothing.
-    private func repeatInFull(
-        _ indices: [Int], of requests: [RedisRequest], on connection: RedisConnection,
-        _ outcomes: inout [RedisOutcome]
-    ) {
+    /// Makes Redis know the scripts that nobody has called yet, so that they can be called by their digests.
+    private func loadScripts(
+        of requests: [RedisRequest], on connection: RedisConnection
+    ) throws(RedisError) {
+        for request in requests {
+            guard case .scripts(let script, _) = request.work, script.sha1 == nil else { continue }
+            commands.removeAll()
+            commands.append(["SCRIPT", "LOAD", script.source])
+            let deadline = Deadline.after(milliseconds: configuration.commandTimeoutMilliseconds)
+            // Without a digest it is called by its text.
+            let reply: RedisReply?
+            do throws(RedisError) { reply = try exchange(1, deadline, on: connection).first } catch {
+                // Nothing that a caller wants was sent.
+                throw .unreachable(error.reason)
+            }
+            if let digest = reply?.text { script.sha1 = digest }
+        }
+    }
+
+    /// Calls the scripts that Redis has forgotten once more, by their text; the first attempt certainly did nothing.
+    ///
+    /// Returns the failures of second attempts, by their place among the replies.
+    private func repeatForgotten(
+        _ replies: inout [RedisReply], _ requests: [RedisRequest], _ slots: [Slot],
+        on connection: RedisConnection
+    ) -> [Int: RedisError] {
+        var failures: [Int: RedisError] = [:]
+        var sent: [Int] = []
         let deadline = Deadline.after(milliseconds: configuration.commandTimeoutMilliseconds)
         let facts = connection.facts.with(answerDeadline: deadline)
         commands.removeAll()
-        var sent: [Int] = []
-        for index in indices {
-            guard case .script(let script, let keys, let arguments) = requests[index].work else { continue }
-            let start = commands.bytes.count
-            do throws(RedisError) {
-                try commands.append(command: script.sourceCommand, script: script.source, keys: keys) {
-                    (list) throws(RedisError) in try arguments(&list, facts)
+        var next = 0
+        for (request, slot) in zip(requests, slots) {
+            defer { next += slot.replyCount }
+            guard case .scripts(let script, let calls) = request.work, case .many = slot else { continue }
+            for (place, call) in zip(next..., calls) {
+                guard case .error(let message) = replies[place], message.hasPrefix("NOSCRIPT") else {
+                    continue
                 }
-                sent.append(index)
-            } catch {
-                commands.truncate(to: start)
-                outcomes[index] = .failure(error)
+                let start = commands.bytes.count
+                do throws(RedisError) {
+                    try commands.append(
+                        command: script.sourceCommand, script: script.source, call: call, facts: facts)
+                    sent.append(place)
+                } catch {
+                    commands.truncate(to: start)
+                    failures[place] = error
+                }
             }
         }
+        guard !sent.isEmpty else { return failures }
         do throws(RedisError) {
-            for (index, reply) in zip(sent, try exchange(sent.count, deadline, on: connection)) {
-                outcomes[index] = .reply(reply)
-            }
+            let second = try exchange(sent.count, deadline, on: connection)
+            for (place, reply) in zip(sent, second) { replies[place] = reply }
         } catch {
-            for index in sent { outcomes[index] = .failure(error) }
+            for place in sent { failures[place] = error }
         }
+        return failures
     }
 
     private func append(_ request: RedisRequest, _ facts: ConnectionFacts) -> Slot {
@@ -151,27 +173,23 @@ final class RedisLane: @unchecked Sendable {
         switch request.work {
         case .command(let words):
             commands.append(words)
-            return .last(of: 1)
+            return .one
         case .pipeline(let list):
             for words in list { commands.append(words) }
-            return .all(list.count)
+            return .many(list.count)
         case .facts:
             commands.append(["PING"])
-            return .last(of: 1)
-        case .script(let script, let keys, let arguments):
+            return .one
+        case .scripts(let script, let calls):
             let start = commands.bytes.count
             do throws(RedisError) {
-                if let digest = script.sha1 {
-                    try commands.append(command: script.digestCommand, script: digest, keys: keys) {
-                        (list) throws(RedisError) in try arguments(&list, facts)
-                    }
-                    return .last(of: 1)
+                let digest = script.sha1
+                for call in calls {
+                    try commands.append(
+                        command: digest == nil ? script.sourceCommand : script.digestCommand,
+                        script: digest ?? script.source, call: call, facts: facts)
                 }
-                commands.append(["SCRIPT", "LOAD", script.source])
-                try commands.append(command: script.sourceCommand, script: script.source, keys: keys) {
-                    (list) throws(RedisError) in try arguments(&list, facts)
-                }
-                return .last(of: 2)
+                return .many(calls.count)
             } catch {
                 commands.truncate(to: start)
                 return .refused(error)
@@ -180,18 +198,27 @@ final class RedisLane: @unchecked Sendable {
     }
 
     private func outcome(
-        of request: RedisRequest, _ slot: Slot, _ replies: ArraySlice<RedisReply>, _ facts: ConnectionFacts
+        of request: RedisRequest, _ slot: Slot, _ replies: [RedisReply], _ own: Range<Int>,
+        _ failures: [Int: RedisError], _ facts: ConnectionFacts
     ) -> RedisOutcome {
-        switch slot {
-        case .refused(let error): return .failure(error)
-        case .all: return .replies(Array(replies))
-        case .last:
-            guard let reply = replies.last else { preconditionFailure("a request without a reply") }
-            if case .script(let script, _, _) = request.work, replies.count == 2 {
-                script.sha1 = replies.first?.text
-            }
-            if case .facts = request.work, case .status = reply { return .facts(facts) }
-            return .reply(reply)
+        for case .error(let message) in replies[own] where message.hasPrefix("READONLY") {
+            // A primary that has become a replica: the next connect may find its successor.
+            connection = nil
+        }
+        if case .refused(let error) = slot { return .failure(error) }
+        switch request.work {
+        case .facts:
+            guard case .status = replies[own.lowerBound] else { return .reply(replies[own.lowerBound]) }
+            return .facts(facts)
+        case .command: return .reply(replies[own.lowerBound])
+        case .pipeline: return .replies(Array(replies[own]))
+        case .scripts:
+            return .results(
+                own.map { place in
+                    if let failure = failures[place] { return .failure(failure) }
+                    if case .error(let message) = replies[place] { return .failure(.server(message)) }
+                    return .success(replies[place])
+                })
         }
     }
 

@@ -10,9 +10,9 @@ import Threads
 package final class SettlementEngine: Sendable {
     private let quota: QuotaStore
     private let ledger: LedgerStore
-    private let writer: LedgerWriter
     private let builder: ImageBuilder
     private let retries: SettlementRetries
+    private let lanes: SettlementLanes
     private let crashPoints: CrashPoints
 
     /// Creates the engine over its two sides.
@@ -23,9 +23,9 @@ package final class SettlementEngine: Sendable {
     ) {
         self.quota = quota
         self.ledger = ledger
-        self.writer = writer
         self.builder = builder
         self.retries = retries
+        lanes = SettlementLanes(quota: quota, writer: writer, crashPoints: crashPoints)
         self.crashPoints = crashPoints
     }
 
@@ -36,35 +36,51 @@ package final class SettlementEngine: Sendable {
         guard !retries.isLedgerFailing else { throw .unavailable("PostgreSQL: the last commit failed") }
         var machine = ReserveMachine()
         var event = ReserveMachine.Event.begin
+        var inserted: LedgerWriter.Outcome?
         let deadline = builder.waitDeadline
         while true {
             switch machine.next(after: event) {
-            case .deduct: event = deduct(order)
+            case .deduct:
+                (event, inserted) = take(order)
+            case .insertPending:
+                // Whoever took the hold has inserted its row, too.
+                guard let outcome = inserted else { preconditionFailure("a hold is taken with its row") }
+                event = .inserted(outcome)
             case .rebuild: event = rebuild(order, until: deadline)
-            case .insertPending(let held): event = .inserted(insert(order, held))
             case .readStanding: event = standing(of: order.tenant)
             case .drop(let standing): event = drop(order.tenant, unless: standing)
             case .release(let held):
-                settleImage(order.tenant, order.trace, held, charge: .zero, isVoided: true)
+                release(hold(order, held))
                 event = .released
-            case .finish(let held):
-                return Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+            case .finish(let held): return hold(order, held)
             case .fail(let error): throw error
             }
         }
     }
 
-    private func deduct(_ order: ReserveOrder) -> ReserveMachine.Event {
-        do throws(QuotaError) {
-            let reply = try quota.deduct(
-                HoldOrder(
-                    tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
-                    period: order.period))
-            crashPoints.pass(.reserved)
-            return .deducted(reply)
-        } catch {
-            return .deductFailed(error)
+    private func hold(_ order: ReserveOrder, _ held: HeldAmount) -> Hold {
+        Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+    }
+
+    private func take(_ order: ReserveOrder) -> (ReserveMachine.Event, LedgerWriter.Outcome?) {
+        guard let taken = lanes.take(order) else { return (.deductFailed(.overloaded), nil) }
+        let reply: DeductReply
+        do throws(QuotaError) { reply = try taken.deducted.get() } catch {
+            return (.deductFailed(error), nil)
         }
+        guard case .held(let held) = reply, let inserted = taken.inserted else {
+            return (.deducted(reply), nil)
+        }
+        retries.noteLedger(inserted)
+        if case .unknown = inserted {
+            // Perhaps a row stands, of an owner that lives: nobody else would end it.
+            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
+            voided.isError = true
+            voided.errorCode = "OUTCOME_UNKNOWN"
+            retries.enqueue(hold(order, held), voided)
+        }
+        crashPoints.pass(.pending)
+        return (.deducted(reply), inserted)
     }
 
     private func rebuild(_ order: ReserveOrder, until deadline: Deadline) -> ReserveMachine.Event {
@@ -74,29 +90,6 @@ package final class SettlementEngine: Sendable {
         } catch {
             return .rebuildFailed(error)
         }
-    }
-
-    private func insert(_ order: ReserveOrder, _ held: HeldAmount) -> LedgerWriter.Outcome {
-        let outcome = writer.write(
-            .pending(
-                PendingRow(
-                    tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch,
-                    rseq: held.rseq,
-                    period: held.period, hold: order.amount, limitsVersion: held.limitsVersion,
-                    balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
-                    deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
-                    model: order.model, isStream: order.isStream)))
-        retries.noteLedger(outcome)
-        if case .unknown = outcome {
-            // Perhaps a row stands, of an owner that lives: nobody else would end it.
-            let hold = Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
-            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
-            voided.isError = true
-            voided.errorCode = "OUTCOME_UNKNOWN"
-            retries.enqueue(hold, voided)
-        }
-        crashPoints.pass(.pending)
-        return outcome
     }
 
     private func standing(of tenant: TenantID) -> ReserveMachine.Event {
@@ -132,28 +125,27 @@ package final class SettlementEngine: Sendable {
         _ hold: Hold, _ settlement: RowSettlement, otherwise: RowSettlement
     ) throws(SettlementError) -> Settled {
         crashPoints.pass(.answered)
-        let outcome = writer.write(.settlement(settlement))
-        retries.noteLedger(outcome)
-        crashPoints.pass(.committed)
-        let ended: (charge: Money, status: TransactionStatus)
-        switch outcome {
-        case .written: ended = (settlement.charge, settlement.status)
-        case .standing(let row): ended = (row.charge, row.status)
-        case .fenced:
-            // A database that was restored, or a standby that took over, has lost the row: nothing can be charged to it.
+        guard let ended = lanes.end(hold, settlement) else {
             retries.enqueue(hold, otherwise)
-            throw .notDurable("the ledger has lost the row of this request")
-        case .failed(let error), .unknown(let error):
-            retries.enqueue(hold, otherwise)
-            throw .notDurable("\(error)")
+            throw .notDurable("too many settlements wait already")
         }
-        let balance = settleImage(
-            hold.tenant, hold.trace, hold.held, charge: ended.charge, isVoided: ended.status == .voided)
+        retries.noteLedger(ended.written)
+        guard let (charge, status) = ended.written.end(of: settlement), let settled = ended.settled else {
+            retries.enqueue(hold, otherwise)
+            switch ended.written {
+            case .failed(let error), .unknown(let error): throw .notDurable("\(error)")
+            case .written, .standing, .fenced:
+                // A database that was restored, or a standby that took over, has lost the row: nothing can be charged to it.
+                throw .notDurable("the ledger has lost the row of this request")
+            }
+        }
+        let balance = balance(
+            settled, otherwise: HoldSettlement(hold, charge: charge, isVoided: status == .voided))
         crashPoints.pass(.settled)
-        guard ended.status == settlement.status else {
-            throw .overruled("another process has ended this request as \(ended.status.rawValue)")
+        guard status == settlement.status else {
+            throw .overruled("another process has ended this request as \(status.rawValue)")
         }
-        return Settled(charge: ended.charge, balance: balance)
+        return Settled(charge: charge, balance: balance)
     }
 
     /// Voids a hold: nothing is charged, everything is given back.
@@ -165,24 +157,21 @@ package final class SettlementEngine: Sendable {
         do throws(SettlementError) { _ = try settle(hold, settlement, otherwise: settlement) } catch {}
     }
 
-    /// Settles the image after the ledger; a failure leaves a hold behind that the retries, or the sweeper, settle later.
-    @discardableResult
-    private func settleImage(
-        _ tenant: TenantID, _ trace: TraceID, _ held: HeldAmount, charge: Money, isVoided: Bool
+    /// Gives back a hold that has no row.
+    private func release(_ hold: Hold) {
+        let settlement = HoldSettlement(hold, charge: .zero, isVoided: true)
+        _ = balance(Result { () throws(QuotaError) in try quota.settle(settlement) }, otherwise: settlement)
+    }
+
+    /// The balance after a settlement; one that failed leaves a hold behind that the retries, or the sweeper, settle later.
+    private func balance(
+        _ result: Result<SettleReply, QuotaError>, otherwise settlement: HoldSettlement
     ) -> Money? {
-        do throws(QuotaError) {
-            switch try quota.settle(
-                tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: charge,
-                isVoided: isVoided)
-            {
-            case .settled(let balance), .gone(let balance): return balance
-            case .missing: return nil
-            }
-        } catch {
-            retries.enqueueImage(
-                .init(
-                    tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: charge,
-                    isVoided: isVoided))
+        switch result {
+        case .success(.settled(let balance)), .success(.gone(let balance)): return balance
+        case .success(.missing): return nil
+        case .failure:
+            retries.enqueueImage(settlement)
             return nil
         }
     }

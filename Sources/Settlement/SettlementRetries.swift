@@ -1,4 +1,4 @@
-package import Core
+import Core
 package import Ledger
 import Postgres
 package import Quota
@@ -9,37 +9,9 @@ package import Threads
 /// One thread tries again with growing pauses. The queue is bounded: beyond it the row stays pending, and the sweeper ends it when this
 /// process is gone. Draining waits for the queue.
 package final class SettlementRetries: Sendable {
-    /// A hold in an image that its row in the ledger has ended.
-    package struct ImageSettlement: Sendable {
-        /// Whose image.
-        package let tenant: TenantID
-        /// Which request.
-        package let trace: TraceID
-        /// The epoch in which the hold was taken.
-        package let epoch: Int64
-        /// The hold's number in that epoch.
-        package let rseq: Int64
-        /// What the ledger's row charged.
-        package let charge: Money
-        /// Whether the row was voided: the request does not count then.
-        package let isVoided: Bool
-
-        /// Creates what is left to do.
-        package init(
-            tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
-        ) {
-            self.tenant = tenant
-            self.trace = trace
-            self.epoch = epoch
-            self.rseq = rseq
-            self.charge = charge
-            self.isVoided = isVoided
-        }
-    }
-
     private enum Task: Sendable {
         case ledger(Hold, RowSettlement)
-        case image(ImageSettlement)
+        case image(HoldSettlement)
     }
 
     private struct State {
@@ -94,7 +66,7 @@ package final class SettlementRetries: Sendable {
     }
 
     /// Queues the settlement of an image.
-    package func enqueueImage(_ settlement: ImageSettlement) {
+    package func enqueueImage(_ settlement: HoldSettlement) {
         append(.image(settlement))
     }
 
@@ -152,7 +124,7 @@ package final class SettlementRetries: Sendable {
             case .fenced, .failed, .unknown: return false
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
-            let image = ImageSettlement(
+            let image = HoldSettlement(
                 tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
                 charge: ended.charge, isVoided: ended.status == .voided)
             if !isSettled(image) { append(.image(image)) }
@@ -194,12 +166,9 @@ package final class SettlementRetries: Sendable {
         }
     }
 
-    private func isSettled(_ settlement: ImageSettlement) -> Bool {
+    private func isSettled(_ settlement: HoldSettlement) -> Bool {
         do throws(QuotaError) {
-            _ = try quota.settle(
-                tenant: settlement.tenant, trace: settlement.trace, epoch: settlement.epoch,
-                rseq: settlement.rseq,
-                charge: settlement.charge, isVoided: settlement.isVoided)
+            _ = try quota.settle(settlement)
             return true
         } catch {
             return false

@@ -106,8 +106,9 @@ struct ImageBench: Sendable {
         _ held: HeldAmount, _ trace: TraceID, charge: Int64, isVoided: Bool = false
     ) throws -> SettleReply {
         try store.settle(
-            tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq,
-            charge: Money(nanodollars: charge), isVoided: isVoided)
+            HoldSettlement(
+                tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq,
+                charge: Money(nanodollars: charge), isVoided: isVoided))
     }
 
     /// The image as the store reads it.

@@ -119,7 +119,9 @@ import Testing
                 == .installed)
         #expect(try bench.image().held == .nano(600))
         let settled = try bench.store.settle(
-            tenant: bench.tenant, trace: traces[1], epoch: 3, rseq: 8, charge: .nano(50), isVoided: false)
+            HoldSettlement(
+                tenant: bench.tenant, trace: traces[1], epoch: 3, rseq: 8, charge: .nano(50), isVoided: false)
+        )
         #expect(settled == .settled(balance: .nano(550)))
         // The order that made a hold, repeated after the rebuild, finds it.
         guard case .held(let again) = try bench.deduct(100, trace: traces[0]) else {

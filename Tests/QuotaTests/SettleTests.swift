@@ -84,7 +84,9 @@ import Testing
         _ = try bench.hold(400, trace: trace)
         let before = try bench.everything()
         let reply = try bench.store.settle(
-            tenant: bench.tenant, trace: trace, epoch: epoch, rseq: rseq, charge: .nano(1), isVoided: false)
+            HoldSettlement(
+                tenant: bench.tenant, trace: trace, epoch: epoch, rseq: rseq, charge: .nano(1),
+                isVoided: false))
         #expect(reply == .gone(balance: .nano(600)))
         #expect(try bench.everything() == before)
     }
@@ -92,7 +94,8 @@ import Testing
     @Test func `a settlement that finds no image makes none`() throws {
         let bench = try ImageBench(isInstalled: false)
         let reply = try bench.store.settle(
-            tenant: bench.tenant, trace: .fresh(), epoch: 1, rseq: 1, charge: .nano(1), isVoided: false)
+            HoldSettlement(
+                tenant: bench.tenant, trace: .fresh(), epoch: 1, rseq: 1, charge: .nano(1), isVoided: false))
         #expect(reply == .missing)
         #expect(try bench.redis.command(["EXISTS", bench.keys.tenant, bench.keys.holds]).integer == 0)
     }
@@ -113,8 +116,9 @@ import Testing
         let before = try bench.everything()
         let other = QuotaStore(redis: bench.redis) { _ in ImageBench.incarnation + 1 }
         let reply = try other.settle(
-            tenant: bench.tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: .nano(1),
-            isVoided: false)
+            HoldSettlement(
+                tenant: bench.tenant, trace: trace, epoch: held.epoch, rseq: held.rseq, charge: .nano(1),
+                isVoided: false))
         #expect(reply == .missing)
         #expect(try bench.everything() == before)
     }
