@@ -30,6 +30,7 @@ enum LedgerStatements {
     static let makePartitions = Statement(name: "make_partitions", sql: PackageResources.make_partitions_sql)
     static let listTransactions = Statement(
         name: "list_transactions", sql: PackageResources.list_transactions_sql)
+    static let listPending = Statement(name: "list_pending", sql: PackageResources.list_pending_sql)
     static let readTenantTotals = Statement(
         name: "read_tenant_totals", sql: PackageResources.read_tenant_totals_sql)
     static let removeOldCheckpoints = Statement(
