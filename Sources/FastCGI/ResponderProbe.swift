@@ -28,7 +28,13 @@ package enum ResponderProbe {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return .notConnected(errno) }
         defer { close(descriptor) }
-        if let code = connectError(descriptor, socketPath) { return .notConnected(code) }
+        // A backlog that is full would be waited for.
+        let seconds = max(1, Int(deadline.remainingMilliseconds) / 1_000)
+        var patience = timeval(tv_sec: seconds, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        if let code = connectError(descriptor, socketPath) {
+            return code == EAGAIN ? .silent : .notConnected(code)
+        }
         let request = request([("REQUEST_METHOD", "GET"), ("REQUEST_URI", path)] + extra)
         // Shorter than any socket's buffer.
         guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {

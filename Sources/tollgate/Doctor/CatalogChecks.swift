@@ -3,7 +3,6 @@ import Core
 import Gateway
 import HTTPClient
 import Postgres
-import Synchronization
 import Tenancy
 import Threads
 
@@ -83,7 +82,7 @@ struct CatalogChecks {
     /// One lookup on a thread of its own, because a name server may not answer for long.
     private final class Lookup: Sendable {
         let done = Signal()
-        let result = Mutex<Result<[HostAddresses.Entry], HTTPClientError>?>(nil)
+        let result = Locked<Result<[HostAddresses.Entry], HTTPClientError>?>(nil)
     }
 
     private func addresses(_ providers: [ListedProvider]) -> [Finding] {
