@@ -41,7 +41,9 @@ import Testing
         #expect(try rows(["key", "list", "--tenant", tenant, "--limit", "1"]).count == 1)
         #expect(try rows(["key", "list", "--limit", "10000"]).contains { $0["id"] as? String == id })
         for format in [["--json"], []] {
-            let shown = try TestCommand.run(["key", "list"] + format, environment: environment).output
+            let shown = try TestCommand.run(
+                ["key", "list", "--limit", "10000"] + format, environment: environment
+            ).output
             for text in [secret, caller.key] {
                 let hidden = try #require(text.split(separator: "_").last)
                 #expect(shown.contains(id) && !shown.contains(hidden))
@@ -114,7 +116,12 @@ import Testing
         let gone = try json(["model", "remove", scene.model])
         #expect((gone["providers"] as? [String])?.count == 1)
         // A second, and as much again for a busy machine.
-        #expect(try Eventually.holds(seconds: 2) { try scene.caller.chat(scene.model).status == 404 })
+        let isUnknown = try Eventually.holds(seconds: 2) {
+            let url = gateway.url + "/v1/models/" + scene.model
+            return try TestHTTP.get(url, key: scene.caller.key).status == 404
+        }
+        #expect(isUnknown)
+        #expect(try scene.caller.chat(scene.model).status == 404)
         call.piece("one")
         call.stop()
         call.usage(prompt: 4, completion: 1)
