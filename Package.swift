@@ -105,8 +105,11 @@ let package = Package(
         program(
             "tollgate",
             [
-                "Catalog", "Core", "FastCGI", "Gateway", "Installation", "JSON", "Jobs", "Ledger", "Postgres",
-                "ProviderSimulator", "Quota", "Schema", "Settlement", "Tenancy", "Threads", arguments,
+                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON", "Jobs",
+                "Ledger",
+                "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads",
+                arguments,
             ]),
 
         // Owns: what tests of several targets need: stores, the whole gateway, commands.

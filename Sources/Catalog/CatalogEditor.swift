@@ -5,7 +5,7 @@ package import Postgres
 ///
 /// Every running process learns of it by a notification.
 package struct CatalogEditor: Sendable {
-    private let database: PostgresPool
+    let database: PostgresPool
     private let seal: CredentialSeal
 
     /// Creates an editor.
@@ -25,9 +25,7 @@ package struct CatalogEditor: Sendable {
     package func addProvider(
         name: String, baseURL: String, credential: String, allowsPrivateAddresses: Bool
     ) throws(PostgresError) -> Addition {
-        guard let sealed = seal.seal(credential, provider: name) else {
-            preconditionFailure("sealing never fails")
-        }
+        let sealed = sealed(credential, provider: name)
         let transaction = try database.begin()
         let rows = try transaction.query(
             CatalogStatements.insertProvider, [.text(name), .text(baseURL), .bool(allowsPrivateAddresses)])
@@ -35,6 +33,13 @@ package struct CatalogEditor: Sendable {
         _ = try transaction.query(CatalogStatements.insertCredential, [.text(name), .bytes(sealed)])
         try transaction.commit()
         return .added
+    }
+
+    func sealed(_ credential: String, provider: String) -> [UInt8] {
+        guard let sealed = seal.seal(credential, provider: provider) else {
+            preconditionFailure("sealing never fails")
+        }
+        return sealed
     }
 
     /// Adds a model at a provider.

@@ -1,7 +1,7 @@
 /// Why a transfer failed.
 ///
-/// Up to the request's first byte (`invalidRequest`, `resolveFailed`, `connectFailed`, `blockedAddress`, `tlsFailed`,
-/// `resourcesExhausted`, `timeout(.connect)`) the other side executed nothing. After that it may have, and only its answer
+/// Up to the request's first byte (`invalidRequest`, `resolveFailed`, `connectFailed`, `blockedAddress`,
+/// `forbiddenAddress`, `tlsFailed`, `resourcesExhausted`, `timeout(.connect)`) the other side executed nothing. After that it may have, and only its answer
 /// tells.
 package enum HTTPClientError: Error, Equatable {
     /// A stage of a transfer that has a timeout of its own.
@@ -15,8 +15,10 @@ package enum HTTPClientError: Error, Equatable {
     case resolveFailed
     /// No address of the host accepted a connection.
     case connectFailed(String)
-    /// Every address of the host is private, local or reserved.
-    case blockedAddress
+    /// No address of the host could be used, and this one is private or local, which the caller had not allowed.
+    case blockedAddress(String)
+    /// The same, but no permission would have helped: this address is never an API's.
+    case forbiddenAddress(String)
     /// The TLS handshake failed, or the certificate is not to be trusted.
     case tlsFailed(String)
     /// This process has no descriptors or no memory left for a connection.

@@ -45,7 +45,7 @@ package final class HTTPTransport: Sendable {
     ///   - timeouts: The bounds of each stage; the total begins now.
     ///   - watching: Descriptors whose becoming readable or hung up ends any wait of this transfer within milliseconds. A
     ///     client's connection must have been read to its end before.
-    ///   - allowsPrivateAddresses: Whether addresses that are not public may be connected to.
+    ///   - allowsPrivateAddresses: Whether private and local addresses may be connected to; some others never are.
     package func start(
         _ request: HTTPRequest, timeouts: HTTPTimeouts, watching: [Int32] = [],
         allowsPrivateAddresses: Bool = false

@@ -163,8 +163,10 @@ extension TransferHandle {
             return -1
         }
         let address = (UnsafeRawPointer(target) + offset).assumingMemoryBound(to: sockaddr.self)
-        guard allowsPrivateAddresses || AddressGuard.isPublic(address) else {
-            state.isBlocked = true
+        let permission = AddressGuard.permission(address)
+        guard permission == .notNeeded || (permission == .needed && allowsPrivateAddresses) else {
+            let text = AddressGuard.text(address, length: socklen_t(target.pointee.addrlen))
+            state.refusal = permission == .needed ? .blockedAddress(text) : .forbiddenAddress(text)
             return -1
         }
         let kind = target.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue)

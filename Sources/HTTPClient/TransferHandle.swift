@@ -45,7 +45,8 @@ final class TransferHandle: @unchecked Sendable {
     struct SendState {
         var socketsOpened = 0
         var openErrno: Int32 = 0
-        var isBlocked = false
+        /// Why the last address that was refused was.
+        var refusal: HTTPClientError?
         /// Set when the connection is ready and the request is about to be sent.
         var hasBegun = false
         /// libcurl wanted to send the request a second time.
@@ -207,7 +208,7 @@ final class TransferHandle: @unchecked Sendable {
         case CURLE_COULDNT_RESOLVE_HOST:
             return .resolveFailed
         case CURLE_COULDNT_CONNECT:
-            if state.isBlocked && state.socketsOpened == 0 { return .blockedAddress }
+            if let refusal = state.refusal, state.socketsOpened == 0 { return refusal }
             if state.openErrno != 0 { return .resourcesExhausted("socket: errno \(state.openErrno)") }
             return .connectFailed(text)
         case CURLE_OPERATION_TIMEDOUT:
@@ -236,6 +237,11 @@ extension TransferHandle {
         precondition(code == CURLE_OK, "libcurl lacks option \(option.rawValue)")
     }
 
+    private func set(_ option: CURLoption, _ value: String?) {
+        let code = curl_easy_setopt_string(easy, option, value)
+        precondition(code == CURLE_OK, "libcurl lacks option \(option.rawValue)")
+    }
+
     /// What is the same for every request.
     private func setFixedOptions() {
         set(CURLOPT_NOSIGNAL, 1)
@@ -251,12 +257,12 @@ extension TransferHandle {
         set(CURLOPT_MAXLIFETIME_CONN, configuration.connectionSecondsMax)
         // A name server that hangs must not hold the thread that gave up waiting for it.
         set(CURLOPT_QUICK_EXIT, 1)
-        curl_easy_setopt_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        set(CURLOPT_PROTOCOLS_STR, "http,https")
         // Empty, not unset: the environment's proxy is not for us.
-        curl_easy_setopt_string(easy, CURLOPT_PROXY, "")
+        set(CURLOPT_PROXY, "")
         // Without a directory beside the file libcurl parses the authorities once a handle, not once a connection.
-        curl_easy_setopt_string(easy, CURLOPT_CAPATH, nil)
-        curl_easy_setopt_string(easy, CURLOPT_CAINFO, configuration.caFile)
+        set(CURLOPT_CAPATH, nil)
+        set(CURLOPT_CAINFO, configuration.caFile)
         curl_easy_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         curl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 1)
     }

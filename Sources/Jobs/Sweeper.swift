@@ -198,8 +198,6 @@ package enum JobError: Error, Equatable, CustomStringConvertible {
 extension OrphanedRow {
     /// Whether nobody can be settling the row any more.
     fileprivate var isOwnerDead: Bool {
-        guard isLeased else { return true }
-        guard let process, process.host == LocalProcess.host else { return false }
-        return !LocalProcess.isRunning(pid: process.pid, start: process.processStart)
+        LocalProcess.isDead(process, isLeased: isLeased)
     }
 }

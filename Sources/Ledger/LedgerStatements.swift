@@ -30,6 +30,11 @@ enum LedgerStatements {
     static let makePartitions = Statement(name: "make_partitions", sql: PackageResources.make_partitions_sql)
     static let listTransactions = Statement(
         name: "list_transactions", sql: PackageResources.list_transactions_sql)
+    static let readDatabaseFacts = Statement(
+        name: "read_database_facts", sql: PackageResources.read_database_facts_sql)
+    static let readLivingOwners = Statement(
+        name: "read_living_owners", sql: PackageResources.read_living_owners_sql)
+    static let listPending = Statement(name: "list_pending", sql: PackageResources.list_pending_sql)
     static let readTenantTotals = Statement(
         name: "read_tenant_totals", sql: PackageResources.read_tenant_totals_sql)
     static let removeOldCheckpoints = Statement(

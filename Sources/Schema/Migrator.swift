@@ -21,6 +21,9 @@ package struct Migrator: Sendable {
         Migration(
             version: 3, name: "privileges_and_notices", sql: PackageResources.m0003_privileges_and_notices_sql
         ),
+        Migration(
+            version: 4, name: "prices_outlive_providers",
+            sql: PackageResources.m0004_prices_outlive_providers_sql),
     ]
 
     /// The version that a database must have for this build.

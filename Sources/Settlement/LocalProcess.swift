@@ -32,6 +32,13 @@ package enum LocalProcess {
         return isRunning(status: status, exists: kill(pid, 0) == 0 || errno != ESRCH, start: start)
     }
 
+    /// Whether an owner of rows has certainly ended: its lease has, or it ran on this machine and is gone.
+    package static func isDead(_ owner: OwnerIdentity?, isLeased: Bool) -> Bool {
+        guard isLeased else { return true }
+        guard let owner, owner.host == host else { return false }
+        return !isRunning(pid: owner.pid, start: owner.processStart)
+    }
+
     static func isRunning(status: String, exists: Bool, start: Int64) -> Bool {
         status.isEmpty ? exists : startTime(status) == start
     }

@@ -5,6 +5,7 @@ enum TenancyStatements {
     static let readKey = Statement(name: "read_key", sql: PackageResources.read_key_sql)
     static let insertKey = Statement(name: "insert_key", sql: PackageResources.insert_key_sql)
     static let revokeKey = Statement(name: "revoke_key", sql: PackageResources.revoke_key_sql)
+    static let listKeys = Statement(name: "list_keys", sql: PackageResources.list_keys_sql)
     static let insertTenant = Statement(name: "insert_tenant", sql: PackageResources.insert_tenant_sql)
     static let readTenant = Statement(name: "read_tenant", sql: PackageResources.read_tenant_sql)
     static let listTenants = Statement(name: "list_tenants", sql: PackageResources.list_tenants_sql)

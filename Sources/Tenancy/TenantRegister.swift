@@ -69,6 +69,22 @@ package struct TenantRegister: Sendable {
         try database.query(TenancyStatements.revokeKey, [.text(id)]).count == 1
     }
 
+    /// API keys by tenant and age, of one tenant or of all, after a key, a page of them; their secrets are nowhere to be had.
+    package func keys(
+        of tenant: TenantID?, after id: String?, countMax: Int
+    ) throws(PostgresError) -> [ListedKey] {
+        let rows = try database.query(
+            TenancyStatements.listKeys,
+            [.text(orNull: tenant?.description), .text(orNull: id), .int(Int64(countMax))])
+        return (0..<rows.count).map { row in
+            ListedKey(
+                id: rows.text(row, 0), tenant: rows.text(row, 1), label: rows.text(row, 2),
+                allowedModels: rows.optionalText(row, 3)?.split(separator: "\n").map { String($0) },
+                status: rows.text(row, 4), createdAt: rows.text(row, 5), expiresAt: rows.optionalText(row, 6),
+                revokedAt: rows.optionalText(row, 7))
+        }
+    }
+
     /// Creates an admin token; its text exists only in the answer.
     package func createAdminToken(label: String, pepper: Pepper) throws(PostgresError) -> SecretText {
         let secret = SecretText.make(.adminToken)
@@ -76,4 +92,24 @@ package struct TenantRegister: Sendable {
             TenancyStatements.insertAdminToken, [.text(secret.id), .text(label), .bytes(secret.hash(pepper))])
         return secret
     }
+}
+
+/// An API key as it is shown: nothing of its secret.
+package struct ListedKey: Sendable, Equatable {
+    /// Its public part.
+    package let id: String
+    /// Whose it is.
+    package let tenant: String
+    /// What its creator calls it.
+    package let label: String
+    /// The models it may call; nil means all.
+    package let allowedModels: [String]?
+    /// `active`, `expired` or `revoked`.
+    package let status: String
+    /// When it was created: UTC, ISO 8601.
+    package let createdAt: String
+    /// When it ends by itself; nil means never.
+    package let expiresAt: String?
+    /// When it was revoked; nil while it is not.
+    package let revokedAt: String?
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Catalog
 import Core
 import Foundation
 import Gateway
@@ -43,6 +44,10 @@ struct CommandStores {
     }
 
     var tenants: TenantRegister { TenantRegister(database: money.database) }
+
+    var catalogEditor: CatalogEditor {
+        CatalogEditor(database: money.database, pepper: configuration.pepper)
+    }
 }
 
 /// Who the command line tool is in rows that it inserts: it owns none that are pending.
@@ -53,6 +58,13 @@ enum LocalOwner {
 /// Runs the part of a command that talks to a store, and says what failed.
 func attempt<Value, Failure: Error>(_ effect: () throws(Failure) -> Value) throws -> Value {
     do throws(Failure) { return try effect() } catch { throw fail("\(error)") }
+}
+
+/// The same with something that is made first, whose own failures have been told.
+func attempt<Store, Value, Failure: Error>(
+    _ store: Store, _ effect: (Store) throws(Failure) -> Value
+) throws -> Value {
+    try attempt { () throws(Failure) in try effect(store) }
 }
 
 /// Parses an argument as a tenant's name.
@@ -90,6 +102,12 @@ func printJSON(_ members: [(String, JSONValue)]) {
     print(String(decoding: writer.bytes, as: UTF8.self))
 }
 
+/// Prints one JSON object with a list under `data`, and what else there is to say about it.
+func printJSONList(_ rows: [[(String, JSONValue)]], _ more: [(String, JSONValue)] = []) {
+    let data = rows.map { row in JSONValue.object(row.map { JSONMember($0.0, $0.1) }) }
+    printJSON([("data", .array(data))] + more)
+}
+
 extension JSONValue {
     init(_ text: String?) { self = text.map { .string($0) } ?? .null }
     init(_ number: Int64?) { self = number.map { JSONValue($0) } ?? .null }
@@ -97,6 +115,10 @@ extension JSONValue {
 
 /// Prints rows under headings, each column as wide as its widest cell.
 func printTable(_ headings: [String], _ rows: [[String]]) {
+    // A cell may be what somebody called something: no line breaks, nothing that steers a terminal.
+    let rows = rows.map { row in
+        row.map { cell in String(cell.map { $0.unicodeScalars.contains { $0.value < 32 } ? "?" : $0 }) }
+    }
     let widths = headings.indices.map { column in
         ([headings] + rows).map { $0[column].count }.max() ?? 0
     }

@@ -7,7 +7,8 @@ import Tenancy
 /// The command `tollgate key …`.
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "key", abstract: "Create and revoke API keys.", subcommands: [Create.self, Revoke.self])
+        commandName: "key", abstract: "Create, list and revoke API keys.",
+        subcommands: [Create.self, List.self, Revoke.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -38,6 +39,46 @@ struct KeyCommand: ParsableCommand {
                 ])
             } else {
                 print("API key \(secret.id) of \(tenant); this is the only time it is shown:\n\(secret.text)")
+            }
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List API keys by tenant and age: their ids, never their secrets.")
+
+        @Option(help: "Only this tenant's.") var tenant: String?
+        @Option(help: "Begin after the key of this id: the next page.") var after: String?
+        @Option(help: "The most keys.") var limit = 100
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            let id = try tenant.map { try parseTenant($0) }
+            guard (1...10_000).contains(limit) else { throw ValidationError("--limit: 1 to 10000") }
+            if let after, APIKeyID(after) == nil { throw ValidationError("--after: a key's id") }
+            let stores = try CommandStores()
+            if let id { _ = try stores.tenants.required(id) }
+            let keys = try attempt { try stores.tenants.keys(of: id, after: after, countMax: limit) }
+            if output.json {
+                printJSONList(
+                    keys.map { key in
+                        [
+                            ("id", .string(key.id)), ("tenant", .string(key.tenant)),
+                            ("name", .string(key.label)), ("status", .string(key.status)),
+                            ("models", key.allowedModels.map { .array($0.map { .string($0) }) } ?? .null),
+                            ("created_at", .string(key.createdAt)), ("expires_at", JSONValue(key.expiresAt)),
+                            ("revoked_at", JSONValue(key.revokedAt)),
+                        ]
+                    })
+            } else {
+                printTable(
+                    ["key", "tenant", "status", "created", "models", "name"],
+                    keys.map { key in
+                        [
+                            key.id, key.tenant, key.status, key.createdAt,
+                            key.allowedModels?.joined(separator: " ") ?? "all", key.label,
+                        ]
+                    })
             }
         }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FastCGI
+import Foundation
 import ProviderSimulator
 import Threads
 
@@ -33,7 +34,9 @@ struct SimulateProviderCommand: ParsableCommand {
         let provider = try attempt { () throws(SimulatorError) in try SimulatedProvider(options: chosen) }
         try SignalThread.start { _ in provider.stop() }
         DescriptorLimit.raise()
-        print("simulated provider on http://127.0.0.1:\(provider.port)/v1")
+        // At once, also into a file or a pipe: whoever started it waits for the port.
+        let line = "simulated provider on http://127.0.0.1:\(provider.port)/v1\n"
+        FileHandle.standardOutput.write(Data(line.utf8))
         provider.run()
     }
 }

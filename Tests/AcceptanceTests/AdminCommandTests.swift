@@ -8,38 +8,11 @@ import Testing
 import Threads
 
 /// The command line against a running gateway: what it prints, how it exits, and what the gateway makes of it.
-@Suite struct AdminCommandTests {
-    private let gateway: TestGateway
+@Suite struct AdminCommandTests: CommandTests {
+    let gateway: TestGateway
 
     init() throws {
         gateway = try EndpointsGateway.shared()
-    }
-
-    private func name(_ label: String) -> String { "\(label)-\(UInt32.random(in: .min ... .max))" }
-
-    /// Runs a command that must succeed and print one JSON object.
-    private func json(_ arguments: [String]) throws -> [String: Any] {
-        let (status, output) = try TestCommand.run(arguments + ["--json"], environment: environment)
-        try #require(status == 0, "\(arguments): \(output)")
-        let object = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
-        return try #require(object)
-    }
-
-    /// Runs a command and checks its exit status, and that it says this.
-    private func expect(
-        _ status: Int32, _ text: String, _ arguments: String...,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) throws {
-        let outcome = try TestCommand.run(arguments, environment: environment)
-        #expect(outcome.status == status, "\(outcome.output)", sourceLocation: sourceLocation)
-        #expect(outcome.output.contains(text), "\(outcome.output)", sourceLocation: sourceLocation)
-        #expect(!outcome.output.contains("Optional("), sourceLocation: sourceLocation)
-    }
-
-    private var environment: [String: String] { gateway.stores.environment }
-
-    private func status(key: String, _ model: String = "sim-ok") throws -> Int {
-        try TestHTTP.post(gateway.url + "/v1/chat/completions", key: key, EndpointsCaller.body(model)).status
     }
 
     // MARK: - Tenants and keys

@@ -108,15 +108,16 @@ struct TransferTests {
         #expect(try transfer.readAll(bytesMax: 10) == Array("done".utf8))
     }
 
-    @Test func `a redirect is an answer like any other`() throws {
+    @Test(arguments: ["/elsewhere", "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd"])
+    func `a redirect is an answer like any other`(location: String) throws {
         let server = try ScriptedServer { peer in
             _ = peer.readRequest()
-            peer.send(answer("", status: "307 Temporary Redirect", headers: "location: /elsewhere\r\n"))
+            peer.send(answer("", status: "307 Temporary Redirect", headers: "location: \(location)\r\n"))
         }
         defer { server.stop() }
         let transfer = try server.post(transport)
         #expect(transfer.status == 307)
-        #expect(transfer.header("location") == "/elsewhere")
+        #expect(transfer.header("location") == location)
         transfer.cancel()
         #expect(server.requests.count == 1)
     }

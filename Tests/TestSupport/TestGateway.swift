@@ -23,10 +23,11 @@ package final class TestGateway: Sendable {
     package let adminURL: String
     /// Where tollgated and nginx log.
     package let logDirectory: String
+    /// What tollgated is started with.
+    package let environment: [String: String]
 
     private let directory: TemporaryDirectory
     private let nginx: PrivateNginx
-    private let environment: [String: String]
     private let socketPath: String
     private let process = Locked<ChildProcess?>(nil)
 

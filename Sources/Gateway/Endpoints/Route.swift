@@ -15,6 +15,9 @@ package enum Route: Sendable, Equatable {
     package enum Listener: String, Sendable {
         case publicServer = "public"
         case adminServer = "admin"
+
+        /// The FastCGI parameter in which nginx says it.
+        package static let parameterName = "TOLLGATE_LISTENER"
     }
 
     /// The method it takes.
@@ -66,6 +69,6 @@ struct RequestLine {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         path = parts.first.map { String($0) } ?? ""
         query = parts.count > 1 ? String(parts[1]) : ""
-        listener = exchange.parameter("TOLLGATE_LISTENER").flatMap { Route.Listener(rawValue: $0) }
+        listener = exchange.parameter(Route.Listener.parameterName).flatMap { Route.Listener(rawValue: $0) }
     }
 }

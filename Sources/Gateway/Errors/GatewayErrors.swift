@@ -231,6 +231,16 @@ extension GatewayError {
             self = .upstream(
                 status: 504, clientCode: "upstream_timeout", "The provider did not answer in time.",
                 detail: "\(provider): \(error)")
+        case .blockedAddress(let address):
+            self = .upstream(
+                status: 502, clientCode: "upstream_error", "The provider could not be reached.",
+                detail:
+                    "\(provider): its address \(address) is private, which is not allowed for it; if it should be: "
+                    + "tollgate provider set \(provider) --allow-private-addresses")
+        case .forbiddenAddress(let address):
+            self = .upstream(
+                status: 502, clientCode: "upstream_error", "The provider could not be reached.",
+                detail: "\(provider): its address \(address) is never connected to, whatever is allowed")
         default:
             self = .upstream(
                 status: 502, clientCode: "upstream_error", "The provider could not be reached.",

@@ -1,0 +1,2 @@
+-- Forgets a provider's credentials.
+DELETE FROM provider_credentials WHERE provider = $1
