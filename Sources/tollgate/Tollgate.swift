@@ -14,5 +14,6 @@ struct Tollgate: ParsableCommand {
             UpCommand.self, DownCommand.self, StatusCommand.self, MigrateCommand.self, TenantCommand.self,
             KeyCommand.self, CreditCommand.self, ProviderCommand.self, ModelCommand.self, PriceCommand.self,
             TransactionsCommand.self, AdminTokenCommand.self, JobCommand.self, SimulateProviderCommand.self,
+            BenchCommand.self,
         ])
 }

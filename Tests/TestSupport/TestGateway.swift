@@ -105,6 +105,9 @@ package final class TestGateway: Sendable {
 
     // MARK: - tollgated
 
+    /// The process of tollgated; nil when it has not been started.
+    package var processID: Int32? { process.withLock { $0 }?.pid }
+
     /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
     package func start() throws {
         let started = try ChildProcess(
