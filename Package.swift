@@ -66,7 +66,7 @@ let package = Package(
         // Owns: tables tenants, api_keys, admin_tokens: who is calling.
         module("Tenancy", ["Core", "Postgres", "Threads", crypto], resources: [.embedInCode("SQL")]),
         // Owns: tables providers, provider_credentials, provider_models, prices: who serves what at what price.
-        module("Catalog", ["Core", "Postgres", crypto], resources: [.embedInCode("SQL")]),
+        module("Catalog", ["Core", "Postgres", "Threads", crypto], resources: [.embedInCode("SQL")]),
         // Owns: every Redis key beginning gw:quota: and its Lua.
         module("Quota", ["Core", "Redis"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
@@ -151,7 +151,7 @@ let package = Package(
         tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
         tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
         tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
-        tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport"]),
+        tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),
         tests(
             "SettlementTests",
             [

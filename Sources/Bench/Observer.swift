@@ -1,6 +1,5 @@
 import Glibc
 import HTTPClient
-import Synchronization
 import Threads
 
 /// How large batches were: items over batches, and the largest.
@@ -42,7 +41,7 @@ package struct Observer: Sendable {
     }
 
     private final class Running<Value: Sendable>: Sendable {
-        let result = Mutex<Result<Value, BenchError>?>(nil)
+        let result = Locked<Result<Value, BenchError>?>(nil)
         let end = Signal()
     }
 

@@ -1,6 +1,6 @@
 package import Core
 package import Postgres
-import Synchronization
+import Threads
 
 /// Who serves which model, at what price, as of one moment.
 ///
@@ -19,7 +19,7 @@ package final class CatalogSnapshot: Sendable {
 package final class CatalogReader: Sendable {
     private let database: PostgresPool
     private let seal: CredentialSeal
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var snapshot = CatalogSnapshot(models: [:])

@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 import Threads
 
 /// The acceptor's loop: new connections, idle connections, time limits, and the way to the end.

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Synchronization
+import Threads
 
 /// Pipes by which libfcgi is given the bytes of a request to parse.
 ///
@@ -15,10 +15,10 @@ final class FeedPipes: Sendable {
 
     private static let capacityWanted: Int32 = 256 * 1_024
 
-    private let idle: Mutex<[Pipe]>
+    private let idle: Locked<[Pipe]>
 
     init() throws(FastCGIError) {
-        idle = Mutex([try Self.make()])
+        idle = Locked([try Self.make()])
     }
 
     deinit {

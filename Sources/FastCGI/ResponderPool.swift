@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 import Threads
 
 /// A moment's numbers of a pool.
@@ -33,7 +32,7 @@ package final class ResponderPool: Sendable {
     package let limits: ResponderLimits
     let overloaded: @Sendable (Exchange) -> Void
     let handler: @Sendable (Exchange) -> Void
-    let state = Mutex(ResponderState())
+    let state = Locked(ResponderState())
     let sheddingSignal = Signal()
     let pipes: FeedPipes
     let epollDescriptor: Int32

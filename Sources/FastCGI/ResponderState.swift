@@ -18,7 +18,7 @@ enum ResponderPhase {
     case ended
 }
 
-/// Everything that the threads of a pool share, inside its `Mutex`; decides, and leaves the doing to the caller.
+/// Everything that the threads of a pool share, inside its `Locked`; decides, and leaves the doing to the caller.
 struct ResponderState {
     /// A request that nobody has looked at yet.
     struct Waiting {

@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 import Threads
 
 /// What one thread needs to serve connections, used again for each.

@@ -13,7 +13,7 @@ final class HandlePool: Sendable {
     }
 
     private final class Part: Sendable {
-        let idle = Mutex<[String: [IdleHandle]]>([:])
+        let idle = Locked<[String: [IdleHandle]]>([:])
     }
 
     private static let partCountBits = 4

@@ -1,5 +1,6 @@
 package import CoreMetrics
 import Synchronization
+import Threads
 
 /// Keeps this process's metrics and writes them in Prometheus' text format.
 package final class PrometheusRegistry: MetricsFactory, Sendable {
@@ -18,7 +19,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
         var timers: [Name: Histogram] = [:]
     }
 
-    private let series = Mutex(Series())
+    private let series = Locked(Series())
 
     /// Creates an empty registry.
     package init() {}
@@ -117,7 +118,7 @@ private final class Count: CounterHandler {
 }
 
 private final class Gauge: RecorderHandler {
-    private let last = Mutex<Double>(0)
+    private let last = Locked<Double>(0)
 
     var value: Double { last.withLock { $0 } }
 
@@ -138,7 +139,7 @@ private final class Histogram: TimerHandler {
         var sumNanoseconds: Int64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func recordNanoseconds(_ duration: Int64) {
         let bucket =

@@ -1,4 +1,3 @@
-import Synchronization
 import Threads
 
 /// Connections to one PostgreSQL, opened as they are needed and leased one at a time, the warmest first.
@@ -29,7 +28,7 @@ package final class PostgresPool: Sendable {
     private static let backOffMilliseconds = 100
 
     private let configuration: PostgresConfiguration
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Creates a pool; nothing is connected yet.
     package init(_ configuration: PostgresConfiguration) {

@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 package import Threads
 
 /// A process that this one started, in a process group of its own, with its output in a log file.
@@ -28,7 +27,7 @@ package final class ChildProcess: Sendable {
     /// Where its standard output and error go.
     package let logPath: String
 
-    private let ending = Mutex<Ending?>(nil)
+    private let ending = Locked<Ending?>(nil)
     // A descriptor of the process, readable when it has ended; closed in `deinit`.
     private let descriptor: Int32
 

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 package import Threads
 
 /// An nginx of our own in the foreground, ended with us.
@@ -10,7 +9,7 @@ package final class PrivateNginx: Sendable {
     private let directory: String
     private let configurationPath: String
     private let port: UInt16
-    private let current = Mutex<ChildProcess?>(nil)
+    private let current = Locked<ChildProcess?>(nil)
 
     /// Tests the configuration and starts the server.
     ///

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 package import Threads
 
 /// A PostgreSQL server of our own: on a unix socket only, with a data directory of its own, ended with us.
@@ -41,7 +40,7 @@ package final class PrivatePostgres: Sendable {
 
     private let options: Options
     private let user: String?
-    private let current = Mutex<ChildProcess?>(nil)
+    private let current = Locked<ChildProcess?>(nil)
     private static let socketName = ".s.PGSQL.5432"
 
     /// Prepares the directories, makes the database cluster if there is none, and starts the server.

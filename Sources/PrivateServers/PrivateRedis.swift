@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 package import Threads
 
 /// A Redis server of our own: on a unix socket only, with its append-only file in a directory of its own, ended with us.
@@ -12,7 +11,7 @@ package final class PrivateRedis: Sendable {
     package let logPath: String
 
     private let settings: [String: String]
-    private let current = Mutex<ChildProcess?>(nil)
+    private let current = Locked<ChildProcess?>(nil)
 
     /// Starts the server.
     ///

@@ -56,7 +56,7 @@ package final class SharedServers: Sendable {
     private let directory: TemporaryDirectory
     private let server: PrivatePostgres
     private let databasesMade = Atomic<Int>(0)
-    private let templates = Mutex<Set<String>>([])
+    private let templates = Locked<Set<String>>([])
 
     private init() throws(ServerError) {
         directory = try TemporaryDirectory()

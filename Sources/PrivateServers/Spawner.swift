@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 import Threads
 
 /// The one thread that starts all child processes.
@@ -32,7 +31,7 @@ final class Spawner: Sendable {
         try Spawner()
     }
 
-    private let tickets = Mutex<[Ticket]>([])
+    private let tickets = Locked<[Ticket]>([])
     private let work = Signal()
 
     private init() throws(WorkerThread.CreationError) {

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Synchronization
+import Threads
 
 /// A directory with a short path that is removed with its last reference, at the latest when the process exits.
 ///
@@ -14,7 +14,7 @@ package final class TemporaryDirectory: Sendable {
     private let descriptor: Int32
     private static let root = "/tmp"
     private static let prefix = "tollgate-test-"
-    private static let present = Mutex<Set<String>>([])
+    private static let present = Locked<Set<String>>([])
     private static let start: Void = {
         removeLeftovers()
         atexit { TemporaryDirectory.removeAll() }

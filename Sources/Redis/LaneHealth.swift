@@ -12,7 +12,7 @@ final class LaneHealth: Sendable {
     /// How long nobody tries a server that was just found to be down.
     private static let backOffMilliseconds = 100
 
-    private let failure = Mutex<Failure?>(nil)
+    private let failure = Locked<Failure?>(nil)
     // Whether there is a failure, for the many calls that only want to know that there is none.
     private let isDown = Atomic(false)
 

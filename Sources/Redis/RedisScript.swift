@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// A Lua script of the program; create each once, because it remembers what Redis calls it.
 package final class RedisScript: Sendable {
@@ -10,7 +10,7 @@ package final class RedisScript: Sendable {
     package let isReadOnly: Bool
 
     // The digest that Redis replied to SCRIPT LOAD. It depends on the source alone, so it holds for every server.
-    private let digest = Mutex<String?>(nil)
+    private let digest = Locked<String?>(nil)
 
     /// Creates a script from its text.
     package init(name: String, source: String, isReadOnly: Bool = false) {

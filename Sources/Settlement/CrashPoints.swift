@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import Threads
 
 /// Places in the protocol at which a test ends the process as `kill -9` would.
 ///
@@ -24,7 +24,7 @@ package struct CrashPoints: Sendable {
 
     #if DEBUG
         private final class Counter: Sendable {
-            let passings = Mutex(0)
+            let passings = Locked(0)
         }
 
         private let armed: (step: Int, passing: Int)?

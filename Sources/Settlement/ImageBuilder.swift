@@ -2,7 +2,6 @@ package import Core
 package import Ledger
 import Postgres
 package import Quota
-import Synchronization
 package import Threads
 
 /// Rebuilds a tenant's image in Redis from the ledger.
@@ -16,7 +15,7 @@ package final class ImageBuilder: Sendable {
     private let owner: String
     private let leaseMilliseconds: Int
     private let waitMilliseconds: Int
-    private let flights = Mutex<[TenantID: [Signal]]>([:])
+    private let flights = Locked<[TenantID: [Signal]]>([:])
 
     /// Creates a builder.
     ///

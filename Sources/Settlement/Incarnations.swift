@@ -2,12 +2,12 @@ import Core
 package import Ledger
 package import Postgres
 package import Redis
-import Synchronization
+import Threads
 
 /// The numbers of the Redis lives this process has met.
 package final class Incarnations: Sendable {
     private let ledger: LedgerStore
-    private let known = Mutex<[RedisIdentity: Int64]>([:])
+    private let known = Locked<[RedisIdentity: Int64]>([:])
 
     /// Creates an empty register over the ledger's.
     package init(ledger: LedgerStore) {

@@ -2,7 +2,6 @@ package import Core
 package import Ledger
 import Postgres
 package import Quota
-import Synchronization
 package import Threads
 
 /// Ends what could not be ended in time: the client has gone, the money has not.
@@ -54,7 +53,7 @@ package final class SettlementRetries: Sendable {
     private let ledger: LedgerStore
     private let writer: LedgerWriter
     private let tasksMax: Int
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let work = Signal()
 
     /// Creates the queue.

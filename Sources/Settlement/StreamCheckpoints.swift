@@ -42,7 +42,7 @@ package final class StreamCheckpoints: Sendable {
     private let ledger: LedgerStore
     private let roundMilliseconds: Int
     private let intervalNanoseconds: Int64
-    private let running = Mutex<[TraceID: CheckpointSlot]>([:])
+    private let running = Locked<[TraceID: CheckpointSlot]>([:])
 
     /// Creates the checkpoints of a process.
     package init(ledger: LedgerStore, roundMilliseconds: Int = 250, intervalSeconds: Int = 10) {

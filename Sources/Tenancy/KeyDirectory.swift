@@ -1,6 +1,5 @@
 package import Core
 package import Postgres
-import Synchronization
 import Threads
 
 /// Why a caller is not let in.
@@ -31,7 +30,7 @@ package final class KeyDirectory: Sendable {
     private let pepper: Pepper
     private let entriesMax: Int
     private let keepSeconds: Int
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var entries: [String: Entry] = [:]

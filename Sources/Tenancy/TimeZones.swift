@@ -1,6 +1,6 @@
 package import Core
 import Foundation
-import Synchronization
+import Threads
 
 /// The day and month of a moment in a tenant's time zone.
 ///
@@ -11,7 +11,7 @@ package final class TimeZones: Sendable {
         let validUnixSeconds: Range<Int64>
     }
 
-    private let offsets = Mutex<[String: Offset]>([:])
+    private let offsets = Locked<[String: Offset]>([:])
 
     /// Creates an empty memory.
     package init() {}

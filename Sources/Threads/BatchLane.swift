@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Gathers what many threads submit at the same time into batches, each run by one of the waiting threads.
 ///
 /// While one batch runs the next gathers, so a batch is as large as the load makes it and a lone caller waits for nobody. The
@@ -23,7 +21,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         var isLed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let itemsMax: Int
     private let waitingMax: Int
     private let run: @Sendable ([Item]) -> [Outcome]

@@ -1,6 +1,6 @@
 import FastCGI
 import Gateway
-import Synchronization
+import Threads
 
 /// What signals do: SIGTERM and SIGINT drain, SIGHUP reads the catalogue anew.
 ///
@@ -11,7 +11,7 @@ final class Control: Sendable {
         var wasStopped = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func attach(_ responder: Responder) {
         let stopNow = state.withLock { state in

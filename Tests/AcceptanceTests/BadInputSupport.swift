@@ -1,6 +1,6 @@
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 /// Requests that must come to nothing: a model whose provider notices when it is called, and what to send to it.
 struct BadInputTarget {
@@ -11,7 +11,7 @@ struct BadInputTarget {
     let caller: EndpointsCaller
     private let provider: StreamingProvider
 
-    private static let shared = Mutex<Result<StreamingProvider, any Error>?>(nil)
+    private static let shared = Locked<Result<StreamingProvider, any Error>?>(nil)
 
     /// Finds the model, and makes a tenant for one test.
     init(_ label: String = "bad", allowedModels: [String]? = nil) throws {

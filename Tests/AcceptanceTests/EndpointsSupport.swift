@@ -4,15 +4,15 @@ import Gateway
 import Glibc
 import Ledger
 import Quota
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 /// The gateway of all tests that need nothing of their own but a tenant.
 ///
 /// Its keep-alives come after a second of silence.
 enum EndpointsGateway {
-    private static let current = Mutex<TestGateway?>(nil)
+    private static let current = Locked<TestGateway?>(nil)
 
     /// The gateway, started when the first test asks.
     static func shared() throws -> TestGateway {

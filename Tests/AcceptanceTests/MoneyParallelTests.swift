@@ -8,9 +8,9 @@ import ProviderSimulator
 import Quota
 import Redis
 import Settlement
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct MoneyParallelTests {
     @Test(arguments: [false, true])
@@ -21,7 +21,7 @@ import Testing
         let tenant = try gateway.stores.makeTenant("acme", balance: balance.description)
         let key = try gateway.stores.makeKey(tenant)
 
-        let decided = Mutex<[Int: Int]>([:])
+        let decided = Locked<[Int: Int]>([:])
         let requests = try Concurrently.begin(200) { _ in
             let answer = try gateway.insistingChat(order, key: key)
             decided.withLock { $0[answer.status, default: 0] += 1 }

@@ -1,6 +1,5 @@
 import FastCGI
 import Glibc
-import Synchronization
 import Testing
 import Threads
 

@@ -103,7 +103,7 @@ final class Gate: Sendable {
 
 /// What a handler found out, for the test to read.
 final class Note<Value: Sendable>: Sendable {
-    private let values = Mutex<[Value]>([])
+    private let values = Locked<[Value]>([])
 
     var all: [Value] { values.withLock { $0 } }
 

@@ -1,11 +1,11 @@
 import Core
 import Dialects
 import Gateway
-import Synchronization
+import Threads
 
 /// What steps did, in order.
 final class Journal: Sendable {
-    private let entries = Mutex<[String]>([])
+    private let entries = Locked<[String]>([])
 
     var all: [String] { entries.withLock { $0 } }
 

@@ -1,6 +1,5 @@
 import Glibc
 import HTTPClient
-import Synchronization
 import Testing
 import Threads
 
@@ -14,7 +13,7 @@ struct ManyTransfersTests {
         }
         defer { server.stop() }
         let transport = HTTPTransport()
-        let failures = Mutex<[String]>([])
+        let failures = Locked<[String]>([])
         let threads = try (0..<200).map { thread in
             try WorkerThread(name: "client-\(thread)") {
                 for round in 0..<20 {
@@ -53,7 +52,7 @@ struct ManyTransfersTests {
         var configuration = HTTPTransport.Configuration()
         configuration.idleConnectionsMax = 2
         let transport = HTTPTransport(configuration: configuration)
-        let closed = Mutex(0)
+        let closed = Locked(0)
         let server = try ScriptedServer { peer in
             while peer.readRequest() != nil { peer.send(answer("x")) }
             closed.withLock { $0 += 1 }

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 import Threads
 
 /// A server on a free port that runs one script on each connection, byte by byte as the script says.
@@ -13,7 +12,7 @@ final class ScriptedServer: Sendable {
 
     let port: UInt16
     private let listener: Int32
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Starts listening; the script gets each connection and its number, counted from 0.
     init(_ script: @escaping @Sendable (Peer) -> Void) throws {

@@ -1,6 +1,5 @@
 import Core
 import Postgres
-import Synchronization
 import TestSupport
 import Testing
 import Threads
@@ -55,7 +54,7 @@ import Threads
         let row = bench.pending(tenant, trace, hold: 70)
         #expect(try accepting.query(LedgerStatements.insertPending, [row].values(owner: "test")).count == 1)
 
-        let raised = Mutex<Int64?>(nil)
+        let raised = Locked<Int64?>(nil)
         let raiser = try WorkerThread(name: "raiser") {
             let epoch = try? bench.ledger.raiseEpoch(of: tenant, above: 0)
             raised.withLock { $0 = epoch ?? -1 }
@@ -78,7 +77,7 @@ import Threads
         _ = try raising.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(0)])
 
         let trace = TraceID.fresh()
-        let outcome = Mutex<LedgerWriter.Outcome?>(nil)
+        let outcome = Locked<LedgerWriter.Outcome?>(nil)
         let inserter = try WorkerThread(name: "inserter") {
             let result = bench.writer.write(.pending(bench.pending(tenant, trace)))
             outcome.withLock { $0 = result }

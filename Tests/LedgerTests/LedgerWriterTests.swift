@@ -190,7 +190,7 @@ import Threads
         let row = bench.row()
         // COMMIT waits for a standby that is not there, after it has become durable.
         try bench.waitForStandby(true)
-        let outcome = Mutex<LedgerWriter.Outcome?>(nil)
+        let outcome = Locked<LedgerWriter.Outcome?>(nil)
         let thread = try WorkerThread(name: "writer") {
             let result = bench.writer.write(.pending(row))
             outcome.withLock { $0 = result }

@@ -8,7 +8,7 @@ import Threads
 @Suite struct PostgresListenerTests {
     private final class Log: Sendable {
         let connects = Atomic(0)
-        let notifications = Mutex<[PostgresListener.Notification]>([])
+        let notifications = Locked<[PostgresListener.Notification]>([])
 
         var callbacks: PostgresListener.Callbacks {
             PostgresListener.Callbacks(

@@ -4,6 +4,7 @@ import Redis
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @testable import Quota
 

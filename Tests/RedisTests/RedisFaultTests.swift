@@ -79,7 +79,7 @@ import Threads
         }
         #expect(recovers(client))
         server.server.process?.send(SIGSTOP)
-        let slowest = Mutex<Int64>(0)
+        let slowest = Locked<Int64>(0)
         let calls = Atomic(0)
         let end = Deadline.after(milliseconds: 2_000)
         let threads = try (0..<48).map { _ in

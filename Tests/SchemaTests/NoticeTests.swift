@@ -4,6 +4,7 @@ import Schema
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct NoticeTests {
     /// What is announced when the owner of the schema runs these statements.
@@ -12,7 +13,7 @@ import Testing
         let database = try TestDatabase.make()
         let server = try SharedServers.postgres()
         for sql in preparation { _ = try server.run(sql: sql, database: database.name) }
-        let heard = Mutex<[String]>([])
+        let heard = Locked<[String]>([])
         let isConnected = Atomic(false)
         let listener = try PostgresListener(
             PostgresConfiguration(connectionString: database.connectionString),

@@ -249,7 +249,7 @@ import Threads
     {
         // COMMIT waits for a standby that is not there, after it has become durable.
         try setStandby(postgres, "nobody")
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = Locked<(any Error)?>(nil)
         let thread = try WorkerThread(name: "work") {
             do { try work() } catch { failure.withLock { $0 = error } }
         }

@@ -1,6 +1,5 @@
 import Core
 import Foundation
-import Synchronization
 import Tenancy
 import Testing
 import Threads
@@ -8,7 +7,7 @@ import Threads
 @Suite struct TimeZonesTests {
     /// What several threads found wrong.
     private final class WrongAnswers: Sendable {
-        private let answers = Mutex<[String]>([])
+        private let answers = Locked<[String]>([])
 
         var all: [String] { answers.withLock { $0 } }
 

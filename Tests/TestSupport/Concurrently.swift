@@ -1,4 +1,3 @@
-import Synchronization
 import Threads
 
 /// Runs the same work on many threads at the same time, as many clients or workers would.
@@ -24,7 +23,7 @@ package enum Concurrently {
 /// Work that runs on threads of its own; wait for it before the test ends.
 package final class ConcurrentWork<Value: Sendable>: Sendable {
     private final class Results: Sendable {
-        let values = Mutex<[Int: Result<Value, any Error>]>([:])
+        let values = Locked<[Int: Result<Value, any Error>]>([:])
     }
 
     private let results: Results

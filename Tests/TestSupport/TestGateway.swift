@@ -6,7 +6,6 @@ import Glibc
 import Installation
 package import PrivateServers
 package import ProviderSimulator
-import Synchronization
 import Testing
 import Threads
 
@@ -29,7 +28,7 @@ package final class TestGateway: Sendable {
     private let nginx: PrivateNginx
     private let environment: [String: String]
     private let socketPath: String
-    private let process = Mutex<ChildProcess?>(nil)
+    private let process = Locked<ChildProcess?>(nil)
 
     /// What the models of the test catalogue cost: dollars per million prompt and answer tokens.
     package static let rates = Price.Rates(input: 10_000_000_000, output: 30_000_000_000)

@@ -1,12 +1,11 @@
 import Glibc
-import Synchronization
 import Testing
 import Threads
 
 @Suite struct BatchLaneTests {
     /// Batches as they were run.
     private final class Journal: Sendable {
-        private let entries = Mutex<[[Int]]>([])
+        private let entries = Locked<[[Int]]>([])
         private let running = Counter()
         let overlaps = Counter()
 

@@ -1,4 +1,5 @@
 import Synchronization
+import Threads
 
 /// A number that several threads raise.
 final class Counter: Sendable {

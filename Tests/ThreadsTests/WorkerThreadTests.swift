@@ -1,14 +1,13 @@
 import CLinux
 import Foundation
 import Glibc
-import Synchronization
 import Testing
 import Threads
 
 @Suite struct WorkerThreadTests {
     /// A value that one thread leaves for another.
     private final class Note<Value: Sendable>: Sendable {
-        private let content = Mutex<Value?>(nil)
+        private let content = Locked<Value?>(nil)
 
         var value: Value? { content.withLock { $0 } }
 

@@ -133,4 +133,11 @@ import Testing
         }
         #expect(asynchronous == [])
     }
+
+    @Test func `what threads share is in Locked, not in a Mutex of the standard library`() {
+        let others = (Checkout.sources + Checkout.tests).flatMap { source in
+            source.lines(withWord: "Mutex").map { source.place($0) }
+        }
+        #expect(others == [])
+    }
 }

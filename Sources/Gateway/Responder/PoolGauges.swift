@@ -2,12 +2,11 @@ import FastCGI
 import Ledger
 import Redis
 import Settlement
-import Synchronization
 import Threads
 
 /// The figures of a responder pool for `/metrics`, reachable before the pool exists.
 final class PoolGauges: Sendable {
-    private let pool = Mutex<ResponderPool?>(nil)
+    private let pool = Locked<ResponderPool?>(nil)
 
     func attach(_ pool: ResponderPool) {
         self.pool.withLock { $0 = pool }
