@@ -1,5 +1,7 @@
 import Foundation
+import Gateway
 import ProviderSimulator
+import Redis
 import TestSupport
 import Testing
 
@@ -84,7 +86,10 @@ import Testing
         #expect(!output.contains("Added latency") && !output.contains("Optional("))
     }
 
-    @Test func `what the gateway refuses is counted, fails the command, and leaves the books exact`() throws {
+    @Test
+    func `what the gateway refuses is counted, fails the command, and leaves the books exact, or says so`()
+        throws
+    {
         let small = try TestGateway(environment: ["TOLLGATE_WORKERS_MAX": "1", "TOLLGATE_QUEUE_MAX": "1"])
         let environment = small.stores.environment.merging(["TOLLGATE_URL": small.url]) { $1 }
         let (status, output) = try bench(
@@ -103,6 +108,19 @@ import Testing
         #expect((1...7).contains(complete))
         #expect(slow["failures"] as? [String: Int] == ["status 503": 8 - complete])
         #expect((root["books"] as? [String: Any])?["exact"] as? Bool == true)
+
+        // One nano-dollar that no book accounts for.
+        _ = try small.stores.money.redis.command(["HINCRBY", "gw:quota:tenant:{bench}", "balance", "1"])
+        let second = try bench(
+            [
+                "--duration", "1", "--concurrency", "1", "--stream-concurrency", "0", "--streams", "0",
+                "--settle",
+                "0",
+            ], environment)
+        #expect(second.status == 1)
+        #expect(
+            second.output.contains("Books: NOT EXACT.") && second.output.contains("drift $0.000000001"),
+            "\(second.output)")
     }
 
     @Test func `another gateway is measured with its own key, and no books are looked at`() throws {
