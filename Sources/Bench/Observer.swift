@@ -28,6 +28,8 @@ package struct Observer: Sendable {
     private let adminURL: String?
     /// How the load generator, this process and what it starts, is called.
     package static let ownName = "load generator"
+    /// How everything else on the machine is called: what is measured beside much of it is worth little.
+    package static let othersName = "others"
     private static let sampleMilliseconds = 250
 
     /// Creates an observer.
@@ -77,7 +79,9 @@ package struct Observer: Sendable {
             preconditionFailure("a load that has ended has a result")
         }
         let later = try adminURL.map { url throws(BenchError) in try Metrics(of: url) }
-        let used = zip(before, after).map { (part: $0.part, microseconds: $1.microseconds - $0.microseconds) }
+        let used = zip(before, after).map {
+            (part: $0.part, microseconds: max(0, $1.microseconds - $0.microseconds))
+        }
         return (
             value,
             Observation(
@@ -92,7 +96,9 @@ package struct Observer: Sendable {
     private func cpu() -> [(part: String, microseconds: Int64)] {
         let table = ProcessTable()
         let parts = processes.map { (part: $0.name, microseconds: table.cpuMicroseconds(of: $0)) }
-        return parts + [(Self.ownName, Self.ownMicroseconds)]
+        let known = parts + [(Self.ownName, Self.ownMicroseconds)]
+        let others = ProcessTable.machineMicroseconds - known.reduce(0) { $0 + $1.microseconds }
+        return known + [(Self.othersName, others)]
     }
 
     private static var ownMicroseconds: Int64 {

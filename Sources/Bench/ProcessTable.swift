@@ -56,6 +56,14 @@ struct ProcessTable {
         members(of: group).reduce(0) { $0 + (entries[$1]?.ticks ?? 0) } * 1_000_000 / Self.ticksPerSecond
     }
 
+    /// The processor time that the whole machine has used since it began.
+    static var machineMicroseconds: Int64 {
+        // User, nice, system, idle, waiting, interrupts, soft interrupts.
+        let line = text("/proc/stat")?.split(separator: "\n").first ?? ""
+        let ticks = line.split(separator: " ").dropFirst().prefix(7).map { Int64($0) ?? 0 }
+        return (ticks.reduce(0, +) - ticks.dropFirst(3).prefix(2).reduce(0, +)) * 1_000_000 / ticksPerSecond
+    }
+
     /// The memory of some groups; nil when we may not see it.
     func memory(of groups: [ProcessGroup]) -> MemoryFigures? {
         var sum = MemoryFigures()

@@ -86,7 +86,9 @@ struct BenchReport {
         var rows = parts.indices.map { part in
             [parts[part]] + columns.map { text($0[part].microseconds, 0) }
         }
-        rows.append(["sum"] + columns.map { text($0.reduce(0) { $0 + $1.microseconds }, 0) })
+        // What is not ours stands last, below the sum.
+        let sums = columns.map { $0.dropLast().reduce(0) { $0 + $1.microseconds } }
+        rows.insert(["sum"] + sums.map { text($0, 0) }, at: rows.count - 1)
         printTable(["CPU µs a request"] + loads.map { "\($0.name) \($0.concurrency)" }, rows)
     }
 
@@ -131,8 +133,13 @@ struct BenchReport {
             """
     }
 
+    /// The average size of batches; a load that passes the gateway by has none.
+    private func batchSize(_ load: LoadResult, _ size: KeyPath<Observation, BatchSize?>) -> Double? {
+        load.name == "direct" ? nil : load.observation[keyPath: size]?.average
+    }
+
     private func average(_ load: LoadResult, _ size: KeyPath<Observation, BatchSize?>) -> String {
-        load.observation[keyPath: size]?.average.map { text($0, 1) } ?? "-"
+        batchSize(load, size).map { text($0, 1) } ?? "-"
     }
 
     private func text(_ number: Double, _ decimals: Int) -> String {
@@ -173,8 +180,8 @@ struct BenchReport {
             ("p50_ms", number(figures.p50Milliseconds)), ("p99_ms", number(figures.p99Milliseconds)),
             ("cpu_us_per_request", object(cpu(load).map { ($0.part, number($0.microseconds)) })),
             ("memory_peak", object(load.observation.memoryPeak)),
-            ("redis_calls_per_write", number(load.observation.redisBatch?.average)),
-            ("ledger_rows_per_commit", number(load.observation.ledgerBatch?.average)),
+            ("redis_calls_per_write", number(batchSize(load, \.redisBatch))),
+            ("ledger_rows_per_commit", number(batchSize(load, \.ledgerBatch))),
         ])
     }
 

@@ -19,6 +19,14 @@ import Threads
         #expect(ProcessTable().cpuMicroseconds(of: ProcessGroup(name: "x", pids: [])) == 0)
     }
 
+    @Test func `the machine has used more than this process, and goes on`() {
+        let before = ProcessTable.machineMicroseconds
+        #expect(before >= ProcessTable().cpuMicroseconds(of: own))
+        let deadline = Deadline.after(seconds: 10)
+        while ProcessTable.machineMicroseconds == before, !deadline.isPast {}
+        #expect(!deadline.isPast)
+    }
+
     @Test func `children count with their parent, each once`() {
         let parent = ProcessGroup(name: "x", pids: [getppid()])
         let both = ProcessGroup(name: "x", pids: [getppid(), getpid()])
@@ -39,7 +47,7 @@ import Threads
         let observer = Observer(processes: [own], adminURL: nil)
         let (value, observation) = try observer.watch { () throws(BenchError) in 42 }
         #expect(value == 42)
-        #expect(observation.cpu.map(\.part) == ["tollgated", Observer.ownName])
+        #expect(observation.cpu.map(\.part) == ["tollgated", Observer.ownName, Observer.othersName])
         #expect(observation.memoryPeak != nil)
         #expect(observation.redisBatch == nil)
         #expect(throws: BenchError.self) {
