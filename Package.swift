@@ -88,9 +88,9 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger", "Observability",
-                "Postgres",
-                "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy", "Threads", logging, metrics,
+                "CLinux", "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger",
+                "Observability", "Postgres", "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy",
+                "Threads", logging, metrics,
             ]),
         // Owns: what timers run.
         module("Jobs", ["Core", "Ledger", "Postgres", "Quota", "Settlement", "Threads"]),

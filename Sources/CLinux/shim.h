@@ -6,10 +6,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
-int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
 int pthread_setname_np(pthread_t thread, const char *name);
 int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
@@ -24,4 +24,15 @@ enum { TOLLGATE_F_SETPIPE_SZ = 1031, TOLLGATE_F_GETPIPE_SZ = 1032 };
 static inline char **tollgate_environment(void) {
     extern char **environ;
     return environ;
+}
+
+int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
+/* Only there in a program that was built with ThreadSanitizer, which knows sem_wait and not sem_clockwait. */
+__attribute__((weak)) void __tsan_acquire(void *address);
+
+/* sem_clockwait on the monotonic clock, after which ThreadSanitizer knows that what was done before sem_post is seen. */
+static inline int tollgate_sem_wait_until(sem_t *semaphore, const struct timespec *deadline) {
+    int code = sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline);
+    if (code == 0 && __tsan_acquire) __tsan_acquire(semaphore);
+    return code;
 }

@@ -66,6 +66,8 @@ private final class CGIChannel: ExchangeChannel {
         return failure
     }
 
+    func finish() -> Int32 { flush() }
+
     private func send(_ bytes: UnsafeRawBufferPointer) {
         var offset = 0
         while failure == 0, offset < bytes.count {

@@ -131,10 +131,19 @@ package final class Exchange {
     }
 
     /// Sends what was written so far, in one system call, and tells whether the answer still reaches anyone.
-    ///
-    /// Not needed at the end of an answer, unless the outcome matters.
     package func flush() throws(ExchangeError) {
-        switch channel.flush() {
+        try check(channel.flush())
+    }
+
+    /// Sends what was written so far and ends the answer, in one system call; whatever is written afterwards is dropped.
+    ///
+    /// Not needed, unless the outcome matters.
+    package func finish() throws(ExchangeError) {
+        try check(channel.finish())
+    }
+
+    private func check(_ code: Int32) throws(ExchangeError) {
+        switch code {
         case 0: return
         case EAGAIN: throw .writeTimedOut
         default: throw .clientGone

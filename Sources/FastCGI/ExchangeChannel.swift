@@ -25,6 +25,10 @@ protocol ExchangeChannel: AnyObject {
     ///
     /// Returns 0, or the `errno` value that broke the answer, for ever after.
     func flush() -> Int32
+    /// Sends what is buffered, with the end of the answer where that may go along; nothing may be written afterwards.
+    ///
+    /// Returns what `flush` returns.
+    func finish() -> Int32
     /// The descriptor that becomes readable when the client goes away; -1 when there is none.
     var watchDescriptor: Int32 { get }
     /// Whether the client has gone away, without waiting.

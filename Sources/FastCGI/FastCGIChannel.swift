@@ -16,9 +16,13 @@ final class FastCGIChannel: ExchangeChannel {
     private var mustClose = false
     /// The first error of the answer, for ever after.
     private var failure: Int32 = 0
+    /// Whether the end of the answer was sent, so that the web server keeps the connection.
+    private var isFinished = false
+    private let isDraining: () -> Bool
 
-    init(pipes: FeedPipes, parametersBytesMax: Int) {
+    init(pipes: FeedPipes, parametersBytesMax: Int, isDraining: @escaping () -> Bool) {
         self.pipes = pipes
+        self.isDraining = isDraining
         input = RequestInput(parametersBytesMax: parametersBytesMax)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
@@ -33,6 +37,7 @@ final class FastCGIChannel: ExchangeChannel {
         self.descriptor = descriptor
         mustClose = false
         failure = 0
+        isFinished = false
         guard let parameters = input.receiveParameters(descriptor, until: deadline) else { return false }
         var pipe = pipes.take()
         while pipe == nil {
@@ -73,7 +78,8 @@ final class FastCGIChannel: ExchangeChannel {
     /// Ends the exchange: drops the rest of the body, sends the rest of the answer and its end, frees libfcgi's buffers.
     ///
     /// True when the web server keeps the connection for its next request; else it must be closed.
-    func end(keepsConnection: Bool, discardBytesMax: Int, until deadline: Deadline) -> Bool {
+    func end(discardBytesMax: Int, until deadline: Deadline) -> Bool {
+        let keepsConnection = isFinished || !isDraining()
         if !input.isDone {
             // The answer first: a client that is still sending may be waiting for it.
             _ = flush()
@@ -82,16 +88,21 @@ final class FastCGIChannel: ExchangeChannel {
         // After a failed write another one would send parts twice, or wait for the timeout again.
         if failure == 0, request.pointee.keepConnection != 0, !keepsConnection {
             sendLastEnd()
-        } else if failure == 0 {
-            FCGX_FClose(request.pointee.err)
-            FCGX_FClose(request.pointee.out)
-            failure = FCGX_GetError(request.pointee.out)
+        } else if failure == 0, !isFinished {
+            sendEnd()
         }
         let isKept =
             failure == 0 && keepsConnection && input.isDone && !input.hasMore && !mustClose
             && request.pointee.keepConnection != 0
         FCGX_Free(request, 0)
         return isKept
+    }
+
+    /// Sends what is buffered and the end of the answer, in one write.
+    private func sendEnd() {
+        FCGX_FClose(request.pointee.err)
+        FCGX_FClose(request.pointee.out)
+        failure = FCGX_GetError(request.pointee.out)
     }
 
     /// Ends the answer so that nginx does not keep the connection, although it asked for that.
@@ -144,7 +155,7 @@ final class FastCGIChannel: ExchangeChannel {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) {
-        guard failure == 0, let base = bytes.baseAddress else { return }
+        guard failure == 0, !isFinished, let base = bytes.baseAddress else { return }
         var offset = 0
         while offset < bytes.count {
             let count = Int32(clamping: bytes.count - offset)
@@ -157,9 +168,16 @@ final class FastCGIChannel: ExchangeChannel {
     }
 
     func flush() -> Int32 {
-        guard failure == 0 else { return failure }
+        guard failure == 0, !isFinished else { return failure }
         FCGX_FFlush(request.pointee.out)
         failure = FCGX_GetError(request.pointee.out)
+        return failure
+    }
+
+    func finish() -> Int32 {
+        guard failure == 0, input.isDone, !isFinished, !isDraining() else { return flush() }
+        sendEnd()
+        isFinished = true
         return failure
     }
 

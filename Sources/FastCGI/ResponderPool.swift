@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 import Threads
 
 /// A moment's numbers of a pool.
@@ -33,6 +34,10 @@ package final class ResponderPool: Sendable {
     let overloaded: @Sendable (Exchange) -> Void
     let handler: @Sendable (Exchange) -> Void
     let state = Locked(ResponderState())
+    /// Whether the pool has begun to end, for those that only want to know this.
+    let isDraining = Atomic(false)
+    let servedCount = Atomic(0)
+    let shedCount = Atomic(0)
     let sheddingSignal = Signal()
     let pipes: FeedPipes
     let epollDescriptor: Int32
@@ -107,6 +112,7 @@ package final class ResponderPool: Sendable {
             case .stopping, .ended: break
             }
         }
+        isDraining.store(true, ordering: .relaxed)
         Self.raise(wakeDescriptor)
     }
 
@@ -116,7 +122,9 @@ package final class ResponderPool: Sendable {
             ResponderStatistics(
                 workers: state.workers, workersBusy: state.workers - state.idleWorkers.count,
                 connections: state.connections.openCount, connectionsIdle: state.connections.idleCount,
-                queued: state.queue.count, accepted: state.accepted, served: state.served, shed: state.shed)
+                queued: state.queue.count, accepted: state.accepted,
+                served: servedCount.load(ordering: .relaxed),
+                shed: shedCount.load(ordering: .relaxed))
         }
     }
 

@@ -45,8 +45,6 @@ struct ResponderState {
     var hasShedder = false
     var isShedding = false
     var accepted = 0
-    var served = 0
-    var shed = 0
 
     var isDraining: Bool {
         if case .running = phase { return false }

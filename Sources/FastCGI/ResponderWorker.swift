@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 import Threads
 
 /// What one thread needs to serve connections, used again for each.
@@ -8,7 +9,9 @@ private final class Desk {
     let exchange: Exchange
 
     init(pool: ResponderPool) {
-        channel = FastCGIChannel(pipes: pool.pipes, parametersBytesMax: pool.limits.parametersBytesMax)
+        channel = FastCGIChannel(pipes: pool.pipes, parametersBytesMax: pool.limits.parametersBytesMax) {
+            [unowned pool] in pool.isDraining.load(ordering: .relaxed)
+        }
         exchange = Exchange(
             channel: channel, shutdownDescriptor: pool.stopDescriptor,
             readTimeoutSeconds: pool.limits.readTimeoutSeconds)
@@ -65,14 +68,15 @@ extension ResponderPool {
         let deadline = Deadline.after(seconds: timeoutSeconds)
         guard desk.channel.begin(connection.descriptor, until: deadline) else { return false }
         desk.exchange.reset()
-        if isShed { overloaded(desk.exchange) } else { handler(desk.exchange) }
-        let isDraining = state.withLock { state in
-            if isShed { state.shed += 1 } else { state.served += 1 }
-            return state.isDraining
+        if isShed {
+            shedCount.add(1, ordering: .relaxed)
+            overloaded(desk.exchange)
+        } else {
+            servedCount.add(1, ordering: .relaxed)
+            handler(desk.exchange)
         }
         return desk.channel.end(
-            keepsConnection: !isDraining, discardBytesMax: limits.discardBytesMax,
-            until: .after(seconds: timeoutSeconds))
+            discardBytesMax: limits.discardBytesMax, until: .after(seconds: timeoutSeconds))
     }
 
     /// Keeps a connection for its next request, and finds the worker its next work: the same connection, the queue, or none.

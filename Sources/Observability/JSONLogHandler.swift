@@ -25,18 +25,16 @@ package struct JSONLogHandler: LogHandler {
 
     /// The record as one line of JSON, with its line break.
     func line(for event: LogEvent) -> [UInt8] {
-        var line: [UInt8] = []
-        line.reserveCapacity(512)
-        line.append(contentsOf: "{\"ts\":".utf8)
-        line.append(contentsOf: String(WallClock.unixMilliseconds).utf8)
-        JSONLogHandler.append(key: "level", event.level.rawValue, to: &line)
-        JSONLogHandler.append(key: "logger", label, to: &line)
-        JSONLogHandler.append(key: "message", event.message.description, to: &line)
+        var line = LogLine()
+        line.add("ts", WallClock.unixMilliseconds)
+        line.add("level", event.level.rawValue)
+        line.add("logger", label)
+        line.add("message", event.message.description)
+        let own = event.metadata ?? [:]
         // A record's own value of a key takes the place of the logger's, so that no key comes twice.
-        let values = metadata.merging(event.metadata ?? [:]) { $1 }
-        for (key, value) in values { JSONLogHandler.append(key: key, value, to: &line) }
-        line.append(contentsOf: "}\n".utf8)
-        return line
+        for (key, value) in metadata where own[key] == nil { JSONLogHandler.add(key, value, to: &line) }
+        for (key, value) in own { JSONLogHandler.add(key, value, to: &line) }
+        return line.finished()
     }
 
     /// Writes a finished line to standard error; a full disk or a closed pipe costs the line and nothing else.
@@ -51,48 +49,19 @@ package struct JSONLogHandler: LogHandler {
         }
     }
 
-    private static func append(key: String, _ value: Logger.MetadataValue, to line: inout [UInt8]) {
+    private static func add(_ key: String, _ value: Logger.MetadataValue, to line: inout LogLine) {
         switch value {
-        case .string(let text): append(key: key, text, to: &line)
+        case .string(let text): line.add(key, text)
         case .stringConvertible(let convertible):
             // Numbers and flags are JSON's own, so that whoever reads the log can compute with them.
             switch convertible {
-            case is Int, is Int64, is Bool:
-                append(key: key, to: &line)
-                line.append(contentsOf: convertible.description.utf8)
-            default: append(key: key, convertible.description, to: &line)
+            case let fields as any LogFields: fields.write(to: &line)
+            case let number as Int: line.add(key, number)
+            case let number as Int64: line.add(key, number)
+            case let flag as Bool: line.add(key, flag)
+            default: line.add(key, convertible.description)
             }
-        case .array, .dictionary: append(key: key, value.description, to: &line)
+        case .array, .dictionary: line.add(key, value.description)
         }
     }
-
-    private static func append(key: String, _ value: String, to line: inout [UInt8]) {
-        append(key: key, to: &line)
-        append(quoted: value, to: &line)
-    }
-
-    private static func append(key: String, to line: inout [UInt8]) {
-        line.append(UInt8(ascii: ","))
-        append(quoted: key, to: &line)
-        line.append(UInt8(ascii: ":"))
-    }
-
-    private static func append(quoted text: String, to line: inout [UInt8]) {
-        line.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                line.append(UInt8(ascii: "\\"))
-                line.append(byte)
-            case 0..<0x20:
-                line.append(contentsOf: "\\u00".utf8)
-                line.append(hexDigits[Int(byte >> 4)])
-                line.append(hexDigits[Int(byte & 15)])
-            default: line.append(byte)
-            }
-        }
-        line.append(UInt8(ascii: "\""))
-    }
-
-    private static let hexDigits = Array("0123456789abcdef".utf8)
 }

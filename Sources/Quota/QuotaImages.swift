@@ -78,8 +78,10 @@ extension QuotaStore {
         tenant: TenantID, token: String, milliseconds: Int, incarnation: Int64
     ) throws(QuotaError) -> LeaseReply {
         let keys = QuotaKeys(tenant)
-        let reply = try evaluate(QuotaScripts.lease, [keys.warm, keys.tenant]) { _ in
-            [token, String(milliseconds), String(incarnation)]
+        let reply = try evaluate(QuotaScripts.lease, [keys.warm, keys.tenant]) { arguments, _ in
+            arguments.add(token)
+            arguments.add(milliseconds)
+            arguments.add(incarnation)
         }
         switch reply.word {
         case "WARM": return .warm
@@ -94,16 +96,19 @@ extension QuotaStore {
         _ image: ImageContents, tenant: TenantID, token: String, incarnation: Int64
     ) throws(QuotaError) -> InstallReply {
         let keys = QuotaKeys(tenant)
-        var arguments = [token, String(incarnation), String(image.epoch), String(image.balance.nanodollars)]
-        arguments += image.limitFields
-        arguments += [String(image.creditSequence), String(image.limits.version), "0"]
-        for (trace, hold) in image.holds {
-            arguments.append(trace)
-            arguments.append(hold)
-        }
-        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) {
-            [arguments] _ in
-            arguments
+        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { arguments, _ in
+            arguments.add(token)
+            arguments.add(incarnation)
+            arguments.add(image.epoch)
+            arguments.add(image.balance.nanodollars)
+            for field in image.limitFields { arguments.add(field) }
+            arguments.add(image.creditSequence)
+            arguments.add(image.limits.version)
+            arguments.add("0")
+            for (trace, hold) in image.holds {
+                arguments.add(trace)
+                arguments.add(hold)
+            }
         }
         switch reply.word {
         case "OK": return .installed
@@ -118,8 +123,10 @@ extension QuotaStore {
         tenant: TenantID, unlessEpoch epoch: Int64, creditSequence: Int64, limitsVersion: Int64
     ) throws(QuotaError) {
         let keys = QuotaKeys(tenant)
-        _ = try evaluate(QuotaScripts.drop, [keys.tenant, keys.holds]) { _ in
-            [String(epoch), String(creditSequence), String(limitsVersion)]
+        _ = try evaluate(QuotaScripts.drop, [keys.tenant, keys.holds]) { arguments, _ in
+            arguments.add(epoch)
+            arguments.add(creditSequence)
+            arguments.add(limitsVersion)
         }
     }
 

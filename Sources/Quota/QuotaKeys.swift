@@ -4,19 +4,19 @@ package import Core
 ///
 /// All carry its name between braces, so that one script touches one Cluster slot.
 package struct QuotaKeys: Sendable {
-    /// The hash with balance, limits and counters.
-    package let tenant: String
-    /// The hash of holds by trace.
-    package let holds: String
-    /// The lease on rebuilding the image.
-    package let warm: String
+    private let name: TenantID
 
     /// The keys of a tenant.
     package init(_ tenant: TenantID) {
-        self.tenant = "gw:quota:tenant:{\(tenant)}"
-        holds = "gw:quota:holds:{\(tenant)}"
-        warm = "gw:quota:warm:{\(tenant)}"
+        name = tenant
     }
+
+    /// The hash with balance, limits and counters.
+    package var tenant: String { "gw:quota:tenant:{\(name)}" }
+    /// The hash of holds by trace.
+    package var holds: String { "gw:quota:holds:{\(name)}" }
+    /// The lease on rebuilding the image.
+    package var warm: String { "gw:quota:warm:{\(name)}" }
 
     /// The tenant in a key of holds as SCAN returns it; nil when it is another kind of key.
     package static func tenant(ofHoldsKey key: String) -> TenantID? {

@@ -22,13 +22,15 @@ package final class QuotaStore: Sendable {
     /// Takes a hold, all or nothing; the same order again is answered the same way.
     package func deduct(_ order: HoldOrder) throws(QuotaError) -> DeductReply {
         let keys = QuotaKeys(order.tenant)
-        let trace = order.trace.description
-        let amount = String(order.amount.nanodollars)
-        let reply = try evaluate(QuotaScripts.deduct, [keys.tenant, keys.holds]) { [incarnation] facts in
-            [
-                String(incarnation(facts.identity)), String(facts.notAfterMicroseconds), trace, amount,
-                order.key?.description ?? "", String(order.period.day), String(order.period.month),
-            ]
+        let reply = try evaluate(QuotaScripts.deduct, [keys.tenant, keys.holds]) {
+            [incarnation] arguments, facts in
+            arguments.add(incarnation(facts.identity))
+            arguments.add(facts.notAfterMicroseconds)
+            arguments.add(order.trace.description)
+            arguments.add(order.amount.nanodollars)
+            arguments.add(order.key?.description ?? "")
+            arguments.add(order.period.day)
+            arguments.add(order.period.month)
         }
         switch reply.word {
         case "OK":
@@ -63,13 +65,14 @@ package final class QuotaStore: Sendable {
         tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
     ) throws(QuotaError) -> SettleReply {
         let keys = QuotaKeys(tenant)
-        let trace = trace.description
-        let reply = try evaluate(QuotaScripts.settle, [keys.tenant, keys.holds]) { [incarnation] facts in
-            [
-                String(incarnation(facts.identity)), trace, String(epoch), String(rseq),
-                String(charge.nanodollars),
-                isVoided ? "1" : "0",
-            ]
+        let reply = try evaluate(QuotaScripts.settle, [keys.tenant, keys.holds]) {
+            [incarnation] arguments, facts in
+            arguments.add(incarnation(facts.identity))
+            arguments.add(trace.description)
+            arguments.add(epoch)
+            arguments.add(rseq)
+            arguments.add(charge.nanodollars)
+            arguments.add(isVoided ? "1" : "0")
         }
         switch reply.word {
         case "OK": return .settled(balance: try reply.money(1))
@@ -81,8 +84,11 @@ package final class QuotaStore: Sendable {
 
     /// Adds a credit in the ledger's order.
     package func credit(tenant: TenantID, sequence: Int64, amount: Money) throws(QuotaError) -> CreditReply {
-        let reply = try evaluate(QuotaScripts.credit, [QuotaKeys(tenant).tenant]) { [incarnation] facts in
-            [String(incarnation(facts.identity)), String(sequence), String(amount.nanodollars)]
+        let reply = try evaluate(QuotaScripts.credit, [QuotaKeys(tenant).tenant]) {
+            [incarnation] arguments, facts in
+            arguments.add(incarnation(facts.identity))
+            arguments.add(sequence)
+            arguments.add(amount.nanodollars)
         }
         switch reply.word {
         case "OK": return .applied(balance: try reply.money(1))
@@ -95,14 +101,14 @@ package final class QuotaStore: Sendable {
 
     func evaluate(
         _ script: RedisScript, _ keys: [String],
-        _ arguments: @escaping @Sendable (ConnectionFacts) -> [String]
+        _ arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts) -> Void
     ) throws(QuotaError) -> ScriptReply {
         do throws(RedisError) {
             let reply = try redis.evaluate(script, keys: keys, arguments: arguments)
-            guard case .array(let fields) = reply, !fields.isEmpty else {
+            guard case .bulk(let bytes) = reply else {
                 throw RedisError.server("\(script.name) answered in another form")
             }
-            return ScriptReply(fields: fields)
+            return ScriptReply(bytes: bytes)
         } catch {
             throw QuotaError(error)
         }
@@ -142,27 +148,4 @@ package enum QuotaError: Error {
         case .unknownIdentity: self = .unreachable("another Redis answers")
         }
     }
-}
-
-/// A script's reply: a word and fields.
-struct ScriptReply {
-    let fields: [RedisReply]
-
-    var word: String { text(0) }
-
-    func text(_ index: Int) -> String {
-        guard index < fields.count else { return "" }
-        return fields[index].text ?? ""
-    }
-
-    func int(_ index: Int) throws(QuotaError) -> Int64 {
-        guard let value = Int64(text(index)) else { throw .unexpectedReply("field \(index): \(text(index))") }
-        return value
-    }
-
-    func optionalInt(_ index: Int) throws(QuotaError) -> Int64? {
-        text(index).isEmpty ? nil : try int(index)
-    }
-
-    func money(_ index: Int) throws(QuotaError) -> Money { Money(nanodollars: try int(index)) }
 }

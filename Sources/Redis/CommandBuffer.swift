@@ -7,27 +7,43 @@ struct CommandBuffer {
         bytes.removeAll(keepingCapacity: bytes.capacity <= 1 << 20)
     }
 
+    /// Takes back what was appended after the buffer had this many bytes.
+    mutating func truncate(to count: Int) {
+        bytes.removeSubrange(count...)
+    }
+
     /// Appends a command of words.
     mutating func append(_ words: [String]) {
         begin(wordCount: words.count)
         for word in words { append(word: word) }
     }
 
-    /// Appends the call of a script, which is named by its digest or given in full.
-    mutating func append(command: String, script: String, keys: [String], arguments: [String]) {
-        begin(wordCount: 3 + keys.count + arguments.count)
+    /// Appends the call of a script, which is named by its digest or given in full; half of it when `build` throws.
+    mutating func append(
+        command: String, script: String, keys: [String],
+        build: (inout ScriptArguments) throws(RedisError) -> Void
+    ) throws(RedisError) {
+        let start = bytes.count
         append(word: command)
         append(word: script)
         append(word: String(keys.count))
         for key in keys { append(word: key) }
-        for argument in arguments { append(word: argument) }
+        // The memory goes along and comes back: the arguments are written where they are sent from.
+        var arguments = ScriptArguments(CommandBuffer())
+        swap(&arguments.words, &self)
+        defer { swap(&arguments.words, &self) }
+        try build(&arguments)
+        // How many words there are is known last and stands first.
+        var head = CommandBuffer()
+        head.begin(wordCount: 3 + keys.count + arguments.count)
+        arguments.words.bytes.insert(contentsOf: head.bytes, at: start)
     }
 
     private mutating func begin(wordCount: Int) {
         append(UInt8(ascii: "*"), wordCount)
     }
 
-    private mutating func append(word: String) {
+    fileprivate mutating func append(word: String) {
         append(UInt8(ascii: "$"), word.utf8.count)
         bytes.append(contentsOf: word.utf8)
         endLine()
@@ -46,5 +62,26 @@ struct CommandBuffer {
     private mutating func endLine() {
         bytes.append(UInt8(ascii: "\r"))
         bytes.append(UInt8(ascii: "\n"))
+    }
+}
+
+/// The arguments of a script, being written into the command that carries them.
+package struct ScriptArguments {
+    fileprivate var words: CommandBuffer
+    fileprivate var count = 0
+
+    fileprivate init(_ words: CommandBuffer) {
+        self.words = words
+    }
+
+    /// Adds a text.
+    package mutating func add(_ text: String) {
+        words.append(word: text)
+        count += 1
+    }
+
+    /// Adds a number.
+    package mutating func add(_ number: some BinaryInteger) {
+        add(String(number))
     }
 }

@@ -30,12 +30,12 @@ package final class RedisClient: Sendable {
     /// - Parameters:
     ///   - script: The script; Redis is sent its text only when it does not know it.
     ///   - keys: What KEYS contains.
-    ///   - arguments: Builds ARGV for the connection that will carry the call. It runs on another thread, maybe twice, and must
+    ///   - arguments: Writes ARGV for the connection that will carry the call. It runs on another thread, maybe twice, and must
     ///     not wait for anything; it throws when it cannot, usually `unknownIdentity`, and nothing is sent then.
     /// - Returns: What the script returned; an error it returned is thrown.
     package func evaluate(
         _ script: RedisScript, keys: [String],
-        arguments: @escaping @Sendable (ConnectionFacts) throws(RedisError) -> [String]
+        arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts) throws(RedisError) -> Void
     ) throws(RedisError) -> RedisReply {
         try single(.script(script, keys: keys, arguments: arguments))
     }
@@ -44,7 +44,10 @@ package final class RedisClient: Sendable {
     package func evaluate(
         _ script: RedisScript, keys: [String], arguments: [String] = []
     ) throws(RedisError) -> RedisReply {
-        try single(.script(script, keys: keys) { (_) throws(RedisError) in arguments })
+        try single(
+            .script(script, keys: keys) { (list, _) throws(RedisError) in
+                for argument in arguments { list.add(argument) }
+            })
     }
 
     /// Runs one command.

@@ -2,7 +2,7 @@ import Threads
 
 /// What one thread wants from Redis.
 struct RedisRequest: Sendable {
-    typealias Arguments = @Sendable (ConnectionFacts) throws(RedisError) -> [String]
+    typealias Arguments = @Sendable (inout ScriptArguments, ConnectionFacts) throws(RedisError) -> Void
 
     enum Work: Sendable {
         case script(RedisScript, keys: [String], arguments: Arguments)
@@ -124,12 +124,14 @@ final class RedisLane: @unchecked Sendable {
         var sent: [Int] = []
         for index in indices {
             guard case .script(let script, let keys, let arguments) = requests[index].work else { continue }
+            let start = commands.bytes.count
             do throws(RedisError) {
-                let arguments = try arguments(facts)
-                commands.append(
-                    command: script.sourceCommand, script: script.source, keys: keys, arguments: arguments)
+                try commands.append(command: script.sourceCommand, script: script.source, keys: keys) {
+                    (list) throws(RedisError) in try arguments(&list, facts)
+                }
                 sent.append(index)
             } catch {
+                commands.truncate(to: start)
                 outcomes[index] = .failure(error)
             }
         }
@@ -157,18 +159,21 @@ final class RedisLane: @unchecked Sendable {
             commands.append(["PING"])
             return .last(of: 1)
         case .script(let script, let keys, let arguments):
+            let start = commands.bytes.count
             do throws(RedisError) {
-                let arguments = try arguments(facts)
                 if let digest = script.sha1 {
-                    commands.append(
-                        command: script.digestCommand, script: digest, keys: keys, arguments: arguments)
+                    try commands.append(command: script.digestCommand, script: digest, keys: keys) {
+                        (list) throws(RedisError) in try arguments(&list, facts)
+                    }
                     return .last(of: 1)
                 }
                 commands.append(["SCRIPT", "LOAD", script.source])
-                commands.append(
-                    command: script.sourceCommand, script: script.source, keys: keys, arguments: arguments)
+                try commands.append(command: script.sourceCommand, script: script.source, keys: keys) {
+                    (list) throws(RedisError) in try arguments(&list, facts)
+                }
                 return .last(of: 2)
             } catch {
+                commands.truncate(to: start)
                 return .refused(error)
             }
         }

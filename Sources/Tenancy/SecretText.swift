@@ -30,7 +30,7 @@ package struct SecretText: Sendable, Hashable {
     package static func make(_ kind: Kind) -> SecretText {
         let id = random(idLength)
         let body = "\(kind.rawValue)_\(id)_\(random(secretLength))"
-        return SecretText(id: id, text: body + checksum(body))
+        return SecretText(id: id, text: body + String(decoding: checksum(body.utf8), as: UTF8.self))
     }
 
     private init(id: String, text: String) {
@@ -40,18 +40,21 @@ package struct SecretText: Sendable, Hashable {
 
     /// Reads a secret of the given kind; nil when its form or its checksum is wrong.
     package init?(_ text: String, kind: Kind) {
-        let prefix = kind.rawValue + "_"
-        let length =
-            prefix.utf8.count + SecretText.idLength + 1 + SecretText.secretLength + SecretText.checksumLength
-        guard text.utf8.count == length, text.hasPrefix(prefix) else { return nil }
-        let rest = text.dropFirst(prefix.count)
-        let id = String(rest.prefix(SecretText.idLength))
-        let tail = rest.dropFirst(SecretText.idLength)
-        let isAlphanumeric = (id + tail.dropFirst()).utf8.allSatisfy { SecretText.alphabet.contains($0) }
-        guard tail.first == "_", isAlphanumeric,
-            SecretText.checksum(String(text.dropLast(SecretText.checksumLength)))
-                == text.suffix(SecretText.checksumLength)
-        else { return nil }
+        var text = text
+        let prefixLength = kind.rawValue.utf8.count + 1
+        let id: String? = text.withUTF8 { bytes in
+            let idEnd = prefixLength + SecretText.idLength
+            let checkedLength = idEnd + 1 + SecretText.secretLength
+            guard bytes.count == checkedLength + SecretText.checksumLength,
+                bytes.starts(with: kind.rawValue.utf8), bytes[prefixLength - 1] == SecretText.separator,
+                bytes[idEnd] == SecretText.separator,
+                bytes[prefixLength..<idEnd].allSatisfy(SecretText.isAlphanumeric),
+                bytes[(idEnd + 1)...].allSatisfy(SecretText.isAlphanumeric),
+                bytes[checkedLength...].elementsEqual(SecretText.checksum(bytes[..<checkedLength]))
+            else { return nil }
+            return String(decoding: bytes[prefixLength..<idEnd], as: UTF8.self)
+        }
+        guard let id else { return nil }
         self.init(id: id, text: text)
     }
 
@@ -74,19 +77,32 @@ package struct SecretText: Sendable, Hashable {
             as: UTF8.self)
     }
 
-    /// CRC-32 (ISO-HDLC) in base 62.
-    private static func checksum(_ text: String) -> String {
-        var crc: UInt32 = 0xFFFF_FFFF
-        for byte in text.utf8 {
-            crc ^= UInt32(byte)
-            for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+    private static let separator = UInt8(ascii: "_")
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: false
         }
+    }
+
+    /// CRC-32 (ISO-HDLC) in base 62.
+    private static func checksum(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+        var crc: UInt32 = 0xFFFF_FFFF
+        for byte in bytes { crc = crc >> 8 ^ crcTable[Int((crc ^ UInt32(byte)) & 0xFF)] }
         var value = ~crc
-        var digits: [UInt8] = []
-        for _ in 0..<checksumLength {
-            digits.append(alphabet[Int(value % 62)])
+        var digits = [UInt8](repeating: 0, count: checksumLength)
+        for index in digits.indices.reversed() {
+            digits[index] = alphabet[Int(value % 62)]
             value /= 62
         }
-        return String(decoding: digits.reversed(), as: UTF8.self)
+        return digits
+    }
+
+    /// The remainder of each byte.
+    private static let crcTable: [UInt32] = (0..<256).map { byte in
+        (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
     }
 }

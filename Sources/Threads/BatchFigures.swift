@@ -23,13 +23,15 @@ package struct BatchFigures: Sendable, Equatable {
 }
 
 /// Counts batches; any thread adds and reads.
-final class BatchCount: Sendable {
+@usableFromInline final class BatchCount: Sendable {
     private let batches = Atomic<Int64>(0)
     private let items = Atomic<Int64>(0)
     private let itemsLargest = Atomic<Int64>(0)
 
+    @usableFromInline init() {}
+
     /// Counts one batch.
-    func add(items count: Int) {
+    @usableFromInline func add(items count: Int) {
         batches.add(1, ordering: .relaxed)
         items.add(Int64(count), ordering: .relaxed)
         itemsLargest.max(Int64(count), ordering: .relaxed)

@@ -2,30 +2,36 @@
 ///
 /// While one batch runs the next gathers, so a batch is as large as the load makes it and a lone caller waits for nobody. The
 /// first thread to arrive leads: it runs the batch, hands every result to its owner, wakes each alone, and passes the lead to
-/// the first thread that came meanwhile.
+/// the first thread that came meanwhile. Inlinable, so that each use is compiled for its own items.
 package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
-    private final class Ticket: @unchecked Sendable {
+    @usableFromInline
+    final class Ticket: @unchecked Sendable {
         // `outcome` and `leads` are written by the leading thread before `signal.wake()` and read by the owner after its wait.
-        let item: Item
-        let signal = Signal()
-        var outcome: Outcome?
-        var leads = false
+        @usableFromInline let item: Item
+        @usableFromInline let signal = Signal()
+        @usableFromInline var outcome: Outcome?
+        @usableFromInline var leads = false
 
+        @inlinable
         init(_ item: Item) {
             self.item = item
         }
     }
 
-    private struct State {
-        var waiting: [Ticket] = []
-        var isLed = false
+    @usableFromInline
+    struct State {
+        @usableFromInline var waiting: [Ticket] = []
+        @usableFromInline var isLed = false
+
+        @inlinable
+        init() {}
     }
 
-    private let state = Locked(State())
-    private let itemsMax: Int
-    private let waitingMax: Int
-    private let run: @Sendable ([Item]) -> [Outcome]
-    private let count = BatchCount()
+    @usableFromInline let state = Locked(State())
+    @usableFromInline let itemsMax: Int
+    @usableFromInline let waitingMax: Int
+    @usableFromInline let run: @Sendable ([Item]) -> [Outcome]
+    @usableFromInline let count = BatchCount()
 
     /// Creates a lane.
     ///
@@ -34,6 +40,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     ///   - waitingMax: How many threads may wait; further ones are refused.
     ///   - run: Runs one batch on a waiting thread and returns one outcome for each item, in their order. Never runs twice
     ///     at the same time. It must be bounded in time, because everybody waits for it.
+    @inlinable
     package init(itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]) {
         precondition(itemsMax > 0 && waitingMax >= 0)
         self.itemsMax = itemsMax
@@ -45,6 +52,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     package var figures: BatchFigures { count.figures }
 
     /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
+    @inlinable
     package func submit(_ item: Item) -> Outcome? {
         let ticket = Ticket(item)
         let leads: Bool? = state.withLock { state in
@@ -64,7 +72,8 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         return lead(ticket)
     }
 
-    private func lead(_ own: Ticket) -> Outcome? {
+    @inlinable
+    func lead(_ own: Ticket) -> Outcome? {
         let others = state.withLock { state in
             let taken = Array(state.waiting.prefix(itemsMax - 1))
             state.waiting.removeFirst(taken.count)

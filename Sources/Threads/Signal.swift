@@ -36,7 +36,7 @@ package final class Signal: @unchecked Sendable {
             return true
         }
         var time = deadline.timespecValue
-        while sem_clockwait(semaphore, CLOCK_MONOTONIC, &time) != 0 {
+        while tollgate_sem_wait_until(semaphore, &time) != 0 {
             if errno == ETIMEDOUT { return false }
         }
         return true

@@ -206,7 +206,7 @@ import Threads
         try context.set("billing", "charge", .money(Money(nanodollars: 6)))
         try context.set("billing", "balance_after", .none)
         try context.set("billing", "skip_reason", .text("why"))
-        let sections = context.filledSections
+        let sections = context.sections
         #expect(sections.externalAuth?.budgetLimit == Money(nanodollars: 9))
         #expect(sections.externalAuth?.budgetUsed == Money(nanodollars: 8))
         #expect(sections.externalAuth?.scopes == ["a", "b"])

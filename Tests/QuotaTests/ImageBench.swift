@@ -126,7 +126,7 @@ struct ImageBench: Sendable {
     /// Runs a script with arguments of the test's own.
     func evaluate(_ script: RedisScript, _ keys: [String], _ arguments: [String]) throws -> [String] {
         let reply = try redis.evaluate(script, keys: keys, arguments: arguments)
-        return (reply.elements ?? []).map { $0.text ?? $0.integer.map { String($0) } ?? "" }
+        return (reply.text ?? "").split(separator: "|", omittingEmptySubsequences: false).map { String($0) }
     }
 }
 

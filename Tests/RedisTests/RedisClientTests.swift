@@ -92,11 +92,10 @@ import Threads
         let script = RedisScript(
             name: "time",
             source: "local t = redis.call('time') return {ARGV[1], ARGV[2], ARGV[3], t[1], t[2]}")
-        let reply = try client.evaluate(script, keys: []) { (facts) throws(RedisError) in
-            [
-                facts.identity.runID, String(facts.serverTimeMicroseconds()),
-                String(facts.notAfterMicroseconds),
-            ]
+        let reply = try client.evaluate(script, keys: []) { (arguments, facts) throws(RedisError) in
+            arguments.add(facts.identity.runID)
+            arguments.add(facts.serverTimeMicroseconds())
+            arguments.add(facts.notAfterMicroseconds)
         }
         let elements = try #require(reply.elements)
         let info = try #require(try client.command(["INFO", "server"]).text)
@@ -113,7 +112,8 @@ import Threads
         let script = RedisScript(name: "incr", source: "return redis.call('incr', 'n')")
         let identity = try client.facts().identity
         #expect(throws: RedisError.unknownIdentity(identity)) {
-            try client.evaluate(script, keys: []) { (facts) throws(RedisError) in
+            try client.evaluate(script, keys: []) { (arguments, facts) throws(RedisError) in
+                arguments.add("half of it")
                 throw .unknownIdentity(facts.identity)
             }
         }

@@ -4,11 +4,17 @@ import Threads
 
 /// Runs our command line program.
 package enum TestCommand {
+    /// What is put before a program of ours to start it: a program that arranges something and then becomes ours.
+    ///
+    /// Empty, but for `./tollgate test --descriptors`.
+    package static let launcher =
+        ProcessInfo.processInfo.environment["TOLLGATE_TEST_LAUNCHER"].map { [$0] } ?? []
+
     /// Runs `tollgate ARGUMENTS` and returns its output, both streams together, and its exit status; -1 when it was killed.
     package static func run(
         _ arguments: [String], environment: [String: String]
     ) throws -> (status: Int32, output: String) {
-        try run([TestGateway.programs + "/tollgate"] + arguments, environment, seconds: 60)
+        try run(launcher + [TestGateway.programs + "/tollgate"] + arguments, environment, seconds: 60)
     }
 
     /// Runs any program the same way.

@@ -104,13 +104,13 @@ package final class TestGateway: Sendable {
 
     // MARK: - tollgated
 
-    /// The process of tollgated; nil when it has not been started.
-    package var processID: Int32? { process.withLock { $0 }?.pid }
+    /// The id of tollgated's process; nil before it was started.
+    package var processID: Int32? { process.withLock { $0?.pid } }
 
     /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
     package func start() throws {
         let started = try ChildProcess(
-            [TestGateway.programs + "/tollgated"], environment: environment,
+            TestCommand.launcher + [TestGateway.programs + "/tollgated"], environment: environment,
             logPath: tollgatedLogPath)
         process.withLock { $0 = started }
         let deadline = Deadline.after(seconds: 30)
@@ -144,7 +144,7 @@ package final class TestGateway: Sendable {
     package func restart(crashAt specification: String) throws {
         kill()
         let started = try ChildProcess(
-            [TestGateway.programs + "/tollgated"],
+            TestCommand.launcher + [TestGateway.programs + "/tollgated"],
             environment: environment.merging(["TOLLGATE_CRASH_AT": specification]) { $1 },
             logPath: tollgatedLogPath)
         process.withLock { $0 = started }

@@ -56,4 +56,23 @@ import Threads
         for thread in threads { thread.join() }
         #expect(woken.value == 8)
     }
+
+    private final class Note: @unchecked Sendable {
+        // Written by one thread before it wakes the other, which reads after its wait.
+        var text = ""
+    }
+
+    @Test(arguments: [false, true])
+    func `what was written before the wake-up is there after the wait`(hasDeadline: Bool) throws {
+        // ThreadSanitizer checks that it is there by right.
+        let note = Note()
+        let signal = Signal()
+        let thread = try WorkerThread(name: "writer") {
+            note.text = "written"
+            signal.wake()
+        }
+        #expect(signal.wait(until: hasDeadline ? .after(seconds: 30) : .never))
+        #expect(note.text == "written")
+        thread.join()
+    }
 }

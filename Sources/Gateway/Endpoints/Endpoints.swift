@@ -1,3 +1,4 @@
+import CLinux
 import Catalog
 import Core
 import CoreMetrics
@@ -163,8 +164,10 @@ package struct Endpoints: Sendable {
     }
 
     private static func newTrace() -> TraceID {
-        var generator = SystemRandomNumberGenerator()
-        return TraceID(
-            unixMilliseconds: WallClock.unixMilliseconds, random: (generator.next(), generator.next()))
+        var random: (UInt64, UInt64) = (0, 0)
+        // One call of the system for both words; so few bytes come whole, or not at all where it lacks the call.
+        let count = withUnsafeMutableBytes(of: &random) { getrandom($0.baseAddress, $0.count, 0) }
+        precondition(count == MemoryLayout.size(ofValue: random), "the system gives no random bytes")
+        return TraceID(unixMilliseconds: WallClock.unixMilliseconds, random: random)
     }
 }

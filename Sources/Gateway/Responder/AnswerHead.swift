@@ -10,7 +10,9 @@ struct AnswerHead {
     private var text: String
 
     init(status: Int, contentType: String) {
-        text = "Status: \(status) \(AnswerHead.reason(status))\r\nContent-Type: \(contentType)\r\n"
+        text = "Status: "
+        text.reserveCapacity(512)
+        text += "\(status) \(AnswerHead.reason(status))\r\nContent-Type: \(contentType)\r\n"
     }
 
     /// Adds a header line.
@@ -18,12 +20,16 @@ struct AnswerHead {
     /// Values are ours or have been checked: a line break in one would end the header.
     mutating func add(_ name: String, _ value: String) {
         precondition(!value.utf8.contains { $0 < 0x20 }, "a header value must not break its line")
-        text += "\(name): \(value)\r\n"
+        text += name
+        text += ": "
+        text += value
+        text += "\r\n"
     }
 
     /// Writes the header lines and the blank line after them.
-    func write(to exchange: Exchange) {
-        exchange.write(text + "\r\n")
+    consuming func write(to exchange: Exchange) {
+        text += "\r\n"
+        exchange.write(text)
     }
 
     private static func reason(_ status: Int) -> String {
@@ -55,16 +61,15 @@ extension AnswerHead {
         self.init(status: status, contentType: contentType)
         add("x-request-id", context.trace.description)
         add("openai-processing-ms", String(context.startedAt.elapsedNanoseconds / 1_000_000))
-        let sections = context.filledSections
-        if let quota = sections.quotaCheck?.hold.held {
+        if let quota = context.sections.quotaCheck?.hold.held {
             addLimit(
                 quota.dailyQuota ?? quota.monthlyQuota,
                 used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
         }
-        if let billing = sections.billing, billing.isDurable {
+        if let billing = context.sections.billing, billing.isDurable {
             add("x-tollgate-cost", billing.charge.description)
             if let balance = billing.balanceAfter { add("x-tollgate-balance", balance.description) }
-        } else if let quota = sections.quotaCheck, !quota.isEnded {
+        } else if let quota = context.sections.quotaCheck, !quota.isEnded {
             add("x-tollgate-balance", quota.hold.held.balanceAfter.description)
         }
     }

@@ -15,76 +15,76 @@ package struct Audit: Step {
     package static var dependsOn: [any Step.Type] { [] }
 
     private let logger: Logger
-    private let metrics: any MetricsFactory
+    private let counters: RequestCounters
 
     package init(logger: Logger, metrics: any MetricsFactory) {
         self.logger = logger
-        self.metrics = metrics
+        counters = RequestCounters(metrics)
     }
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
-        count(context)
+        counters.count(context)
         guard logger.logLevel <= .info else { return }
-        let sections = context.filledSections
-        var line: Logger.Metadata = [
-            "trace": "\(context.trace)", "status": .stringConvertible(context.statusSent),
-            "latency_ms": .stringConvertible(context.startedAt.elapsedNanoseconds / 1_000_000),
-            "capability": "chat", "is_error": .stringConvertible(context.failure != nil),
-        ]
-        if let request = sections.validation?.request {
-            line["model"] = "\(request.model)"
-            line["is_stream"] = .stringConvertible(request.stream)
-        }
-        if let caller = sections.externalAuth?.caller {
-            line["tenant"] = "\(caller.tenant.id)"
-            line["api_key"] = "\(caller.key.id)"
-        }
-        if sections.upstreamCall != nil, let selected = sections.routing?.selected {
-            line["provider"] = "\(selected.provider.name)"
-        }
-        if let hold = sections.quotaCheck?.hold {
-            // A hold that was given back whole cost nothing.
-            let charge = sections.billing?.charge ?? .zero
-            line["hold"] = "\(hold.amount)"
-            line["total_cost"] = "\(charge)"
-            line["currency"] = "USD"
-            line["cost_diff"] = "\(hold.amount - charge)"
-        }
-        if let balance = sections.billing?.balanceAfter { line["balance_after"] = "\(balance)" }
-        if let answer = sections.responseTransform {
-            line["input_tokens"] = .stringConvertible(answer.usage.promptTotal)
-            line["output_tokens"] = .stringConvertible(answer.usage.completionTotal)
-            line["usage_source"] = "\(answer.usageSource.rawValue)"
-            line["stream_completed"] = .stringConvertible(
-                answer.outcome == .complete && sections.upstreamCall?.isStream == true)
-            if case .interrupted(let by) = answer.outcome { line["interrupted_by"] = "\(by.rawValue)" }
-            if let problem = answer.usageProblem { line["usage_problem"] = "\(problem)" }
-        }
-        if let failure = context.failure {
-            line["error_code"] = "\(failure.code)"
-            line["error_source"] = "\(failure.source.rawValue)"
-            if !failure.detail.isEmpty { line["error_detail"] = "\(failure.detail)" }
-        }
         let level: Logger.Level = context.failure?.source == .gateway ? .error : .info
-        logger.log(level: level, "request", metadata: line)
+        let fields = AuditFields(
+            trace: context.trace, status: context.statusSent,
+            latencyMilliseconds: context.startedAt.elapsedNanoseconds / 1_000_000, failure: context.failure,
+            sections: context.sections)
+        logger.log(level: level, "request", metadata: ["request": .stringConvertible(fields)])
+    }
+}
+
+/// What the log says of one request.
+private struct AuditFields: LogFields {
+    let trace: TraceID
+    let status: Int
+    let latencyMilliseconds: Int64
+    let failure: GatewayError?
+    let sections: ContextSections
+
+    func write(to line: inout LogLine) {
+        line.add("trace", trace.description)
+        line.add("status", status)
+        line.add("latency_ms", latencyMilliseconds)
+        line.add("capability", "chat")
+        line.add("is_error", failure != nil)
+        if let validation = sections.validation {
+            line.add("model", validation.request.model)
+            line.add("is_stream", validation.request.stream)
+        }
+        if let auth = sections.externalAuth {
+            line.add("tenant", auth.caller.tenant.id.description)
+            line.add("api_key", auth.caller.key.id.description)
+        }
+        if sections.upstreamCall != nil, let routing = sections.routing {
+            line.add("provider", routing.selected.provider.name)
+        }
+        if let hold = sections.quotaCheck?.hold { write(hold, to: &line) }
+        if let answer = sections.responseTransform { write(answer, to: &line) }
+        if let failure {
+            line.add("error_code", failure.code)
+            line.add("error_source", failure.source.rawValue)
+            if !failure.detail.isEmpty { line.add("error_detail", failure.detail) }
+        }
     }
 
-    private func count(_ context: borrowing WorkflowContext) {
-        let sections = context.filledSections
-        let kind = sections.validation?.request.stream == true ? "stream" : "plain"
-        metrics.makeCounter(
-            label: "tollgate_requests_total",
-            dimensions: [
-                ("status", String(context.failure?.status ?? context.statusSent)), ("kind", kind),
-                ("code", context.failure?.code ?? ""),
-            ]
-        ).increment(by: 1)
-        if let answer = sections.responseTransform, answer.usageProblem != nil {
-            metrics.makeCounter(label: "tollgate_usage_problems_total", dimensions: []).increment(by: 1)
-        }
-        if let billing = sections.billing, billing.isDurable {
-            metrics.makeCounter(label: "tollgate_charged_nanodollars_total", dimensions: [])
-                .increment(by: billing.charge.nanodollars)
-        }
+    private func write(_ hold: Hold, to line: inout LogLine) {
+        // A hold that was given back whole cost nothing.
+        let charge = sections.billing?.charge ?? .zero
+        line.add("hold", hold.amount.description)
+        line.add("total_cost", charge.description)
+        line.add("currency", "USD")
+        line.add("cost_diff", (hold.amount - charge).description)
+        if let balance = sections.billing?.balanceAfter { line.add("balance_after", balance.description) }
+    }
+
+    private func write(_ answer: ResponseTransformSection, to line: inout LogLine) {
+        line.add("input_tokens", answer.usage.promptTotal)
+        line.add("output_tokens", answer.usage.completionTotal)
+        line.add("usage_source", answer.usageSource.rawValue)
+        line.add(
+            "stream_completed", answer.outcome == .complete && sections.upstreamCall?.isStream == true)
+        if case .interrupted(let by) = answer.outcome { line.add("interrupted_by", by.rawValue) }
+        if let problem = answer.usageProblem { line.add("usage_problem", problem) }
     }
 }

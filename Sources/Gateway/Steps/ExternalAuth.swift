@@ -33,20 +33,24 @@ package struct ExternalAuth: Step {
 enum Credentials {
     /// The one key in `Authorization` and `X-Api-Key`: both may carry it, but not two different ones.
     static func key(of exchange: Exchange) throws(GatewayError) -> String {
-        var shown: Set<String> = []
+        var shown: String?
         for value in exchange.parameters("HTTP_AUTHORIZATION") where !value.isEmpty {
-            guard let bearer = bearer(value) else { throw .invalidKey }
-            shown.insert(bearer)
+            guard let key = bearer(value) else { throw .invalidKey }
+            guard shown == nil || shown == key else { throw .ambiguousCredentials }
+            shown = key
         }
-        for value in exchange.parameters("HTTP_X_API_KEY") where !value.isEmpty { shown.insert(value) }
-        guard shown.count <= 1 else { throw .ambiguousCredentials }
-        guard let key = shown.first else { throw .missingKey }
-        return key
+        for value in exchange.parameters("HTTP_X_API_KEY") where !value.isEmpty {
+            guard shown == nil || shown == value else { throw .ambiguousCredentials }
+            shown = value
+        }
+        guard let shown else { throw .missingKey }
+        return shown
     }
 
+    /// What stands behind the scheme `Bearer`, in any case, and blanks; nil for any other scheme.
     private static func bearer(_ value: String) -> String? {
-        let parts = value.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return parts[1].trimmingPrefix(" ").description
+        let scheme = value.utf8.prefix(7)
+        guard scheme.elementsEqual("bearer ".utf8, by: { $0 == $1 || $0 | 0x20 == $1 }) else { return nil }
+        return String(Substring(value.utf8.dropFirst(7).drop { $0 == UInt8(ascii: " ") }))
     }
 }

@@ -54,7 +54,7 @@ package struct Workflow: Sendable {
         timers[steps.count].handler.recordNanoseconds(began.elapsedNanoseconds)
     }
 
-    /// Sends a plain answer whole, or the last bytes of a stream.
+    /// Sends a plain answer whole, or the last bytes of a stream, and the end.
     private func deliver(_ context: inout WorkflowContext) {
         let exchange = context.exchange
         let answer = context.responseTransform
@@ -69,7 +69,7 @@ package struct Workflow: Sendable {
             context.bytesDelivered = answer.body.count
         }
         // The charge stands whether or not the last bytes arrive; audit notes what became of them.
-        do throws(ExchangeError) { try exchange.flush() } catch { context.failure = .clientGone }
+        do throws(ExchangeError) { try exchange.finish() } catch { context.failure = .clientGone }
     }
 
     private func answer(_ error: GatewayError, _ context: inout WorkflowContext) {

@@ -28,7 +28,8 @@ package struct WorkflowContext: ~Copyable {
     /// The status that was sent to the client; 0 when none was.
     package var statusSent = 0
 
-    private var sections = ContextSections()
+    /// The sections as they are, for steps that run whatever happened before them.
+    package private(set) var sections = ContextSections()
 
     /// Creates the context of a request.
     package init(trace: TraceID, exchange: Exchange, startedAt: Deadline, deadline: Deadline) {
@@ -93,9 +94,6 @@ package struct WorkflowContext: ~Copyable {
         get { filled(sections.billing) }
         set { sections.billing = newValue }
     }
-
-    /// The sections as they are, for steps that run whatever happened before them.
-    package var filledSections: ContextSections { sections }
 }
 
 // MARK: - The string view

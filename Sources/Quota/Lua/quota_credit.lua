@@ -6,16 +6,17 @@
 --       DONE {balance}  applied before
 --       GAP  {cseq}     earlier ones are missing: apply those first
 --       OK   {balance}
+--       Word and field are one text, with a bar between them.
 local t = redis.call('HMGET', KEYS[1], 'inc', 'cseq', 'balance')
 if t[1] ~= ARGV[1] then
-    return {'MISS'}
+    return 'MISS'
 end
 local next = tonumber(t[2]) + 1
 if tonumber(ARGV[2]) < next then
-    return {'DONE', t[3]}
+    return 'DONE|' .. t[3]
 end
 if tonumber(ARGV[2]) > next then
-    return {'GAP', t[2]}
+    return 'GAP|' .. t[2]
 end
 redis.call('HSET', KEYS[1], 'cseq', ARGV[2])
-return {'OK', string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'balance', ARGV[3]))}
+return 'OK|' .. string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'balance', ARGV[3]))

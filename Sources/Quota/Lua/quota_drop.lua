@@ -6,10 +6,10 @@
 -- Reply KEPT | OK
 local t = redis.call('HMGET', KEYS[1], 'epoch', 'cseq', 'version')
 if not t[1] then
-    return {'KEPT'}
+    return 'KEPT'
 end
 if t[1] == ARGV[1] and tonumber(t[2]) >= tonumber(ARGV[2]) and tonumber(t[3]) >= tonumber(ARGV[3]) then
-    return {'KEPT'}
+    return 'KEPT'
 end
 redis.call('DEL', KEYS[1], KEYS[2])
-return {'OK'}
+return 'OK'

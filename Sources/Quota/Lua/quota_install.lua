@@ -5,11 +5,11 @@
 --       9 monthly quota · 10 monthly used · 11 month · 12 cseq · 13 limits version · 14 ver · then trace, hold, trace, hold …
 -- Reply LOST  the lease is another's by now · NEWER an image of this or a later epoch stands · OK
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
-    return {'LOST'}
+    return 'LOST'
 end
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch and tonumber(epoch) >= tonumber(ARGV[3]) then
-    return {'NEWER'}
+    return 'NEWER'
 end
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'inc', ARGV[2], 'epoch', ARGV[3], 'balance', ARGV[4], 'credit_limit', ARGV[5],
@@ -20,4 +20,4 @@ for i = 15, #ARGV, 2 do
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
 end
 redis.call('DEL', KEYS[3])
-return {'OK'}
+return 'OK'

@@ -1,0 +1,89 @@
+/// A record's many fields as one metadata value, for records that are written with every request.
+///
+/// `JSONLogHandler` writes each field into the line itself, as if it had a key of its own in the metadata; it saves a dictionary a
+/// record.
+package protocol LogFields: Sendable, CustomStringConvertible {
+    /// Writes the fields, each key once.
+    func write(to line: inout LogLine)
+}
+
+extension LogFields {
+    /// The fields as one JSON object, for any other log handler.
+    package var description: String {
+        var line = LogLine()
+        write(to: &line)
+        return line.text
+    }
+}
+
+/// A line of JSON that is being written: one object of texts, numbers and flags.
+package struct LogLine {
+    private var bytes: [UInt8] = []
+
+    init() {
+        bytes.reserveCapacity(768)
+        bytes.append(UInt8(ascii: "{"))
+    }
+
+    /// Adds a text.
+    package mutating func add(_ key: String, _ value: String) {
+        begin(key)
+        append(quoted: value)
+    }
+
+    /// Adds a number.
+    package mutating func add(_ key: String, _ value: Int64) {
+        begin(key)
+        appendBare(value)
+    }
+
+    /// Adds a number.
+    package mutating func add(_ key: String, _ value: Int) {
+        add(key, Int64(value))
+    }
+
+    /// Adds a flag.
+    package mutating func add(_ key: String, _ value: Bool) {
+        begin(key)
+        appendBare(value)
+    }
+
+    /// The finished object.
+    var text: String { String(decoding: bytes, as: UTF8.self) + "}" }
+
+    /// The finished object and a line break.
+    consuming func finished() -> [UInt8] {
+        bytes.append(UInt8(ascii: "}"))
+        bytes.append(UInt8(ascii: "\n"))
+        return bytes
+    }
+
+    private mutating func begin(_ key: String) {
+        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+        append(quoted: key)
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    private mutating func appendBare(_ value: some CustomStringConvertible) {
+        bytes.append(contentsOf: value.description.utf8)
+    }
+
+    private mutating func append(quoted text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                bytes.append(UInt8(ascii: "\\"))
+                bytes.append(byte)
+            case 0..<0x20:
+                bytes.append(contentsOf: "\\u00".utf8)
+                bytes.append(LogLine.hexDigits[Int(byte >> 4)])
+                bytes.append(LogLine.hexDigits[Int(byte & 15)])
+            default: bytes.append(byte)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static let hexDigits = Array("0123456789abcdef".utf8)
+}
