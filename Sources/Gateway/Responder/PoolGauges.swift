@@ -1,4 +1,6 @@
 import FastCGI
+import Ledger
+import Redis
 import Settlement
 import Threads
 
@@ -12,6 +14,7 @@ final class PoolGauges: Sendable {
 
     func values(of services: Services) -> [(String, Int64)] {
         guard let statistics = pool.withLock({ $0 })?.statistics else { return [] }
+        let (redis, ledger) = (services.money.redis.batches, services.money.writer.batches)
         return [
             ("tollgate_workers", Int64(statistics.workers)),
             ("tollgate_workers_busy", Int64(statistics.workersBusy)),
@@ -21,6 +24,10 @@ final class PoolGauges: Sendable {
             ("tollgate_requests_accepted", Int64(statistics.accepted)),
             ("tollgate_requests_shed", Int64(statistics.shed)),
             ("tollgate_settlements_waiting", Int64(services.money.retries.count)),
+            ("tollgate_redis_writes", redis.batches), ("tollgate_redis_calls", redis.items),
+            ("tollgate_redis_calls_max", redis.itemsLargest),
+            ("tollgate_ledger_commits", ledger.batches), ("tollgate_ledger_rows", ledger.items),
+            ("tollgate_ledger_rows_max", ledger.itemsLargest),
         ]
     }
 }
