@@ -44,10 +44,27 @@ package struct Money: Sendable, Hashable, Comparable {
 extension Money: CustomStringConvertible {
     /// The amount as a decimal with nine digits behind the point, as our JSON and tables show it: `"12.500000000"`.
     package var description: String {
-        let magnitude = nanodollars.magnitude
-        let fraction = String(magnitude % 1_000_000_000)
-        let padding = String(repeating: "0", count: 9 - fraction.count)
-        return (nanodollars < 0 ? "-" : "") + "\(magnitude / 1_000_000_000).\(padding)\(fraction)"
+        // Sign, ten digits at most, point, nine digits.
+        String(unsafeUninitializedCapacity: 21) { buffer in
+            var left = nanodollars.magnitude
+            var position = 21
+            repeat {
+                position -= 1
+                buffer[position] = UInt8(ascii: "0") + UInt8(left % 10)
+                left /= 10
+                if position == 12 {
+                    position -= 1
+                    buffer[position] = UInt8(ascii: ".")
+                }
+            } while left > 0 || position > 10
+            if nanodollars < 0 {
+                position -= 1
+                buffer[position] = UInt8(ascii: "-")
+            }
+            let count = 21 - position
+            for index in 0..<count { buffer[index] = buffer[position + index] }
+            return count
+        }
     }
 
     /// Reads a plain, unsigned decimal amount with at most nine digits behind the point; nil for anything else.

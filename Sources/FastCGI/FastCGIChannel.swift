@@ -140,11 +140,13 @@ final class FastCGIChannel: ExchangeChannel {
     func forEachParameter(_ name: String, _ body: (UnsafePointer<CChar>) -> Void) {
         guard var entry = request.pointee.envp else { return }
         let length = name.utf8.count
-        while let pair = entry.pointee {
-            if strncmp(name, pair, length) == 0, pair[length] == CChar(UInt8(ascii: "=")) {
-                body(pair + length + 1)
+        name.withCString { name in
+            while let pair = entry.pointee {
+                if strncmp(name, pair, length) == 0, pair[length] == CChar(UInt8(ascii: "=")) {
+                    body(pair + length + 1)
+                }
+                entry += 1
             }
-            entry += 1
         }
     }
 

@@ -1,9 +1,7 @@
 /// What a request must look like before any of it reaches libcurl.
 enum RequestRules {
     private static let urlBytesMax = 8192
-    private static let reservedHeaders: Set<String> = [
-        "content-length", "transfer-encoding", "connection", "expect",
-    ]
+    private static let reservedHeaders = ["content-length", "transfer-encoding", "connection", "expect"]
 
     /// The `scheme://host:port` part of a URL, under which connections are shared.
     static func endpoint(of url: String) throws(HTTPClientError) -> Substring {
@@ -31,13 +29,17 @@ enum RequestRules {
     static func check(_ request: HTTPRequest) throws(HTTPClientError) {
         guard isName(request.method) else { throw .invalidRequest("the method is not a name") }
         for (name, value) in request.headers {
-            guard isName(name), !reservedHeaders.contains(name.lowercased()) else {
+            guard isName(name), !isReserved(name) else {
                 throw .invalidRequest("the header name \(name.debugDescription) is not allowed")
             }
             guard value.utf8.allSatisfy({ ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }) else {
                 throw .invalidRequest("the header \(name) has control characters")
             }
         }
+    }
+
+    private static func isReserved(_ name: String) -> Bool {
+        reservedHeaders.contains { $0.utf8.count == name.utf8.count && $0 == name.lowercased() }
     }
 
     private static func isName(_ text: String) -> Bool {

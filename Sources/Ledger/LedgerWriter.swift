@@ -122,8 +122,8 @@ struct LedgerBatch: Sendable {
             + run(Array(writes[middle...]), wasUnknown: wasUnknown, until: deadline)
     }
 
-    /// Commits the batch and returns the traces whose row was inserted or ended by it.
-    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Set<TraceID> {
+    /// Commits the batch and returns the traces whose row was inserted or ended by it; nil when that is all of them.
+    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Set<TraceID>? {
         var pending: [PendingRow] = []
         var settlements: [RowSettlement] = []
         for write in writes {
@@ -145,19 +145,22 @@ struct LedgerBatch: Sendable {
         if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
 
         let results = try database.transaction(statements)
+            .prefix((pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1))
+        // Each statement names a row once at most.
+        if results.reduce(0, { $0 + $1.count }) == writes.count { return nil }
         var written: Set<TraceID> = []
-        for index in 0..<min(results.count, (pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1)) {
-            for row in 0..<results[index].count {
-                if let trace = TraceID(results[index].text(row, 0)) { written.insert(trace) }
+        for result in results {
+            for row in 0..<result.count {
+                if let trace = TraceID(result.text(row, 0)) { written.insert(trace) }
             }
         }
         return written
     }
 
     private func outcomes(
-        _ writes: [LedgerWriter.Write], written: Set<TraceID>
+        _ writes: [LedgerWriter.Write], written: Set<TraceID>?
     ) throws(PostgresError) -> [LedgerWriter.Outcome] {
-        guard writes.contains(where: { !written.contains($0.trace) }) else {
+        guard let written, writes.contains(where: { !written.contains($0.trace) }) else {
             return writes.map { _ in .written }
         }
         let missed = writes.filter { !written.contains($0.trace) }

@@ -112,7 +112,8 @@ struct ParameterBuffer {
 
     private mutating func append(text: String) throws(PostgresError) {
         let start = bytes.count
-        bytes.append(contentsOf: text.utf8)
+        var text = text
+        text.withUTF8 { bytes += $0 }
         try refuseZero(from: start)
     }
 
@@ -138,13 +139,21 @@ struct ParameterBuffer {
     /// Appends an array element in quotes, so that no text is mistaken for NULL or for a separator.
     private mutating func append(quoted text: String) throws(PostgresError) {
         let start = bytes.count
+        var text = text
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
-            bytes.append(byte)
+        text.withUTF8 { utf8 in
+            guard utf8.contains(where: ParameterBuffer.needsEscape) else { return bytes += utf8 }
+            for byte in utf8 {
+                if ParameterBuffer.needsEscape(byte) { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte)
+            }
         }
         bytes.append(UInt8(ascii: "\""))
         try refuseZero(from: start)
+    }
+
+    private static func needsEscape(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 
     private mutating func appendArray<Element, Failure: Error>(

@@ -43,8 +43,11 @@ struct CommandBuffer {
     }
 
     mutating func append(word: String) {
-        append(UInt8(ascii: "$"), word.utf8.count)
-        bytes.append(contentsOf: word.utf8)
+        var word = word
+        word.withUTF8 { utf8 in
+            append(UInt8(ascii: "$"), utf8.count)
+            bytes += utf8
+        }
         endLine()
     }
 

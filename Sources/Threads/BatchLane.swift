@@ -80,7 +80,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
             return taken
         }
         count.add(items: others.count + 1)
-        let outcomes = run([own.item] + others.map(\.item))
+        let outcomes = run([own.item] + others.map { $0.item })
         precondition(outcomes.count == others.count + 1, "a batch must return one outcome for each item")
         // The lead moves on before the others are told, so that the next batch starts at once.
         let successor: Ticket? = state.withLock { state in
