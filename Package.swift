@@ -97,7 +97,7 @@ let package = Package(
         // Owns: the simulated LLM provider of demos and tests.
         module("ProviderSimulator", ["CLinux", "Threads"]),
         // Owns: a private installation under one directory: its files, ports and processes.
-        module("Installation", ["PrivateServers", "Threads"]),
+        module("Installation", ["FastCGI", "PrivateServers", "Threads"]),
 
         // Owns: the responder's process: signals, sockets, start and stop.
         program("tollgated", ["FastCGI", "Gateway", "Observability", "Threads", logging]),
@@ -123,7 +123,7 @@ let package = Package(
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "Threads"]),
-        tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
+        tests("ObservabilityTests", ["Observability", "PrivateServers", "Threads", logging, metrics]),
         tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
         tests("RoutingTests", ["Core", "Routing"]),
@@ -143,7 +143,7 @@ let package = Package(
         tests("PrivateServersTests", ["PrivateServers", "Threads"]),
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
-        tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
         tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
         tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
         tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),
