@@ -99,17 +99,21 @@ let package = Package(
         // Owns: a private installation under one directory: its files, ports and processes.
         module("Installation", ["FastCGI", "PrivateServers", "Threads"]),
 
+        // Owns: the load of `tollgate bench`: wrk, streams, figures of processes.
+        module(
+            "Bench",
+            ["CLinux", "Core", "Dialects", "HTTPClient", "JSON", "PrivateServers", "Threads"],
+            resources: [.embedInCode("Lua")]),
+
         // Owns: the responder's process: signals, sockets, start and stop.
         program("tollgated", ["FastCGI", "Gateway", "Observability", "Threads", logging]),
         // Owns: the command line.
         program(
             "tollgate",
             [
-                "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON", "Jobs",
-                "Ledger",
-                "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
-                "Threads",
-                arguments,
+                "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON", "Jobs",
+                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Threads", arguments,
             ]),
 
         // Owns: what tests of several targets need: stores, the whole gateway, commands.
@@ -143,7 +147,12 @@ let package = Package(
         tests("PrivateServersTests", ["PrivateServers", "Threads"]),
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
+<<<<<<< HEAD
         tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
+=======
+        tests("BenchTests", ["Bench", "Core", "ProviderSimulator", "Threads"]),
+        tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+>>>>>>> origin/main
         tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
         tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
         tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),

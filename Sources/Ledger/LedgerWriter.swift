@@ -1,6 +1,6 @@
 import Core
 package import Postgres
-import Threads
+package import Threads
 
 /// The one writer of billing transactions in this process: what all workers have queued becomes one database transaction.
 ///
@@ -60,6 +60,9 @@ package final class LedgerWriter: Sendable {
         self.batchMax = batchMax
         lane = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { batch.run($0) }
     }
+
+    /// How many rows were written in one database transaction.
+    package var batches: BatchFigures { lane.figures }
 
     /// Writes and waits until the outcome is known.
     package func write(_ write: Write) -> Outcome {

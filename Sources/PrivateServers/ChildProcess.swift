@@ -110,13 +110,14 @@ package final class ChildProcess: Sendable {
 
     /// Runs a program to its end and returns what it wrote; another status than 0 is an error with that output.
     package static func run(
-        _ arguments: [String], user: String? = nil, workingDirectory: String? = nil,
+        _ arguments: [String], environment: [String: String] = [:], user: String? = nil,
+        workingDirectory: String? = nil,
         until deadline: Deadline = .after(seconds: 120)
     ) throws(ServerError) -> String {
         let directory = try TemporaryDirectory()
         let process = try ChildProcess(
-            arguments, logPath: directory.path + "/output", deathSignal: .kill, user: user,
-            workingDirectory: workingDirectory)
+            arguments, environment: environment, logPath: directory.path + "/output", deathSignal: .kill,
+            user: user, workingDirectory: workingDirectory)
         let ending = process.wait(until: deadline)
         let output = FileTree.contents(of: process.logPath)
         guard ending == .exited(0) else {

@@ -1,16 +1,20 @@
 import Glibc
 
-/// A program of the machine that private servers need, and where it is found.
-struct Program: Sendable {
+/// A program of the machine that we need, and where it is found.
+package struct Program: Sendable {
     let name: String
     /// The Debian package to name when it is missing.
     let package: String
     /// Where to look besides `PATH`, before it.
     var directories: [String] = []
+    /// Where to look besides `PATH`, after it: servers are not in everybody's `PATH`.
+    var systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
 
     static let setpriv = Program(name: "setpriv", package: "util-linux")
     static let redisServer = Program(name: "redis-server", package: "redis-server")
     static let nginx = Program(name: "nginx", package: "nginx")
+    /// The load generator: a tool of people, found where their shell finds it.
+    package static let wrk = Program(name: "wrk", package: "wrk", systemDirectories: [])
 
     /// A program of the newest PostgreSQL server; Debian keeps these out of `PATH`.
     static func postgres(_ name: String) -> Program {
@@ -21,10 +25,9 @@ struct Program: Sendable {
     }
 
     /// The absolute path of the program.
-    func path() throws(ServerError) -> String {
+    package func path() throws(ServerError) -> String {
         let search = getenv("PATH").map { String(cString: $0) } ?? ""
-        let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        for directory in directories + search.split(separator: ":").map(String.init) + system {
+        for directory in directories + search.split(separator: ":").map(String.init) + systemDirectories {
             let candidate = directory + "/" + name
             if directory.hasPrefix("/"), access(candidate, X_OK) == 0 { return candidate }
         }

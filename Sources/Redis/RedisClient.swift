@@ -1,5 +1,5 @@
 import Synchronization
-import Threads
+package import Threads
 
 /// Runs scripts and commands in one Redis for any number of threads, which share a few connections.
 ///
@@ -85,6 +85,11 @@ package final class RedisClient: Sendable {
         case .reply(.error(let message)): throw .server(message)
         case .reply, .replies, .results, .failure: preconditionFailure("facts are asked with PING")
         }
+    }
+
+    /// How many calls went out together in one write.
+    package var batches: BatchFigures {
+        lanes.reduce(BatchFigures()) { $0 + $1.queue.figures }
     }
 
     private func single(_ work: RedisRequest.Work) throws(RedisError) -> RedisReply {

@@ -14,7 +14,6 @@ struct Tollgate: ParsableCommand {
             UpCommand.self, DownCommand.self, StatusCommand.self, MigrateCommand.self, TenantCommand.self,
             KeyCommand.self, CreditCommand.self, ProviderCommand.self, ModelCommand.self, PriceCommand.self,
             TransactionsCommand.self, HoldsCommand.self, AdminTokenCommand.self, JobCommand.self,
-            DoctorCommand.self,
-            SimulateProviderCommand.self,
+            DoctorCommand.self, BenchCommand.self, SimulateProviderCommand.self,
         ])
 }

@@ -11,14 +11,15 @@ import Testing
         ["Tenancy", "Catalog", "Quota", "Ledger", "Routing", "Dialects", "Observability", "Schema"],
         ["Settlement"],
         ["Gateway", "Jobs"],
-        ["ProviderSimulator", "Installation"],
+        ["ProviderSimulator", "Installation", "Bench"],
         ["tollgated", "tollgate"],
     ]
 
     /// Targets that only some others may import, whatever the rows say.
     private static let onlyFor: [String: Set<String>] = [
         "CFastCGI": ["FastCGI"], "CHiredis": ["Redis"], "CLibPQ": ["Postgres"], "CLibCurl": ["HTTPClient"],
-        "PrivateServers": ["Installation"], "ProviderSimulator": ["tollgate"], "Installation": ["tollgate"],
+        "PrivateServers": ["Installation", "Bench"], "ProviderSimulator": ["tollgate"],
+        "Installation": ["tollgate"], "Bench": ["tollgate"],
         "Schema": ["Gateway", "tollgate"],
     ]
 

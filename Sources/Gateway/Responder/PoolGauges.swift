@@ -1,5 +1,7 @@
 import FastCGI
+import Ledger
 import Observability
+import Redis
 import Settlement
 import Threads
 
@@ -21,6 +23,7 @@ final class PoolGauges: Sendable {
 
     private func values(of services: Services) -> [(String, Int64)] {
         guard let statistics = pool.withLock({ $0 })?.statistics else { return [] }
+        let (redis, ledger) = (services.money.redis.batches, services.money.writer.batches)
         return [
             ("tollgate_processes", 1),
             ("tollgate_workers", Int64(statistics.workers)),
@@ -32,6 +35,10 @@ final class PoolGauges: Sendable {
             ("tollgate_requests_served_total", Int64(statistics.served)),
             ("tollgate_requests_shed_total", Int64(statistics.shed)),
             ("tollgate_settlements_waiting", Int64(services.money.retries.count)),
+            ("tollgate_redis_writes_total", redis.batches), ("tollgate_redis_calls_total", redis.items),
+            ("tollgate_redis_calls_max", redis.itemsLargest),
+            ("tollgate_ledger_commits_total", ledger.batches), ("tollgate_ledger_rows_total", ledger.items),
+            ("tollgate_ledger_rows_max", ledger.itemsLargest),
         ]
     }
 }

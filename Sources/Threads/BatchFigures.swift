@@ -1,0 +1,47 @@
+import Synchronization
+
+/// How much went through batches, and through how many.
+package struct BatchFigures: Sendable, Equatable {
+    /// Batches that were run.
+    package var batches: Int64 = 0
+    /// Items in all of them.
+    package var items: Int64 = 0
+    /// Items in the largest.
+    package var itemsLargest: Int64 = 0
+
+    /// Creates the figures of a lane that nothing went through.
+    package init() {}
+
+    /// The figures of several lanes together.
+    package static func + (left: BatchFigures, right: BatchFigures) -> BatchFigures {
+        var sum = left
+        sum.batches += right.batches
+        sum.items += right.items
+        sum.itemsLargest = max(left.itemsLargest, right.itemsLargest)
+        return sum
+    }
+}
+
+/// Counts batches; any thread adds and reads.
+@usableFromInline final class BatchCount: Sendable {
+    private let batches = Atomic<Int64>(0)
+    private let items = Atomic<Int64>(0)
+    private let itemsLargest = Atomic<Int64>(0)
+
+    @usableFromInline init() {}
+
+    /// Counts one batch.
+    @usableFromInline func add(items count: Int) {
+        batches.add(1, ordering: .relaxed)
+        items.add(Int64(count), ordering: .relaxed)
+        itemsLargest.max(Int64(count), ordering: .relaxed)
+    }
+
+    var figures: BatchFigures {
+        var figures = BatchFigures()
+        figures.batches = batches.load(ordering: .relaxed)
+        figures.items = items.load(ordering: .relaxed)
+        figures.itemsLargest = itemsLargest.load(ordering: .relaxed)
+        return figures
+    }
+}
