@@ -111,8 +111,10 @@ let package = Package(
         program(
             "tollgate",
             [
-                "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON", "Jobs",
-                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON",
+                "Jobs",
+                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement",
+                "Tenancy",
                 "Threads", arguments,
             ]),
 
@@ -147,12 +149,8 @@ let package = Package(
         tests("PrivateServersTests", ["PrivateServers", "Threads"]),
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
-<<<<<<< HEAD
-        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
-=======
         tests("BenchTests", ["Bench", "Core", "ProviderSimulator", "Threads"]),
-        tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
->>>>>>> origin/main
+        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
         tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
         tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
         tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),
