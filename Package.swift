@@ -97,7 +97,7 @@ let package = Package(
         // Owns: the simulated LLM provider of demos and tests.
         module("ProviderSimulator", ["CLinux", "Threads"]),
         // Owns: a private installation under one directory: its files, ports and processes.
-        module("Installation", ["PrivateServers", "Threads"]),
+        module("Installation", ["FastCGI", "PrivateServers", "Threads"]),
 
         // Owns: the load of `tollgate bench`: wrk, streams, figures of processes.
         module(
@@ -111,8 +111,10 @@ let package = Package(
         program(
             "tollgate",
             [
-                "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON", "Jobs",
-                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
+                "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON",
+                "Jobs",
+                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement",
+                "Tenancy",
                 "Threads", arguments,
             ]),
 
@@ -127,7 +129,7 @@ let package = Package(
                 "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "Threads"]),
-        tests("ObservabilityTests", ["Observability", "Threads", logging, metrics]),
+        tests("ObservabilityTests", ["Observability", "PrivateServers", "Threads", logging, metrics]),
         tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
         tests("RoutingTests", ["Core", "Routing"]),
@@ -148,7 +150,7 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
         tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
         tests("BenchTests", ["Bench", "Core", "ProviderSimulator", "Threads"]),
-        tests("InstallationTests", ["Installation", "PrivateServers", "Threads"]),
+        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
         tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
         tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
         tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),

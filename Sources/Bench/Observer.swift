@@ -138,9 +138,9 @@ struct Metrics {
     /// How large the batches between two moments were.
     static func size(_ before: Metrics?, _ after: Metrics?, batches: String, items: String) -> BatchSize? {
         guard let before, let after else { return nil }
-        let count = after[batches] - before[batches]
+        let count = after[batches + "_total"] - before[batches + "_total"]
         return BatchSize(
-            average: count > 0 ? (after[items] - before[items]) / count : nil,
+            average: count > 0 ? (after[items + "_total"] - before[items + "_total"]) / count : nil,
             largest: Int64(after[items + "_max"]))
     }
 }

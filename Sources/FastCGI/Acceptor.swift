@@ -5,13 +5,27 @@ import Threads
 /// The acceptor's loop: new connections, idle connections, time limits, and the way to the end.
 struct Acceptor {
     private static let eventsMax = 256
-    private static let acceptsAtOnceMax = 64
+    /// Few, so that of several processes that share the socket each gets a part of a rush.
+    private static let acceptsAtOnceMax = 16
     /// How long accepting rests when there are no descriptors, or too much waits.
     private static let pauseMilliseconds = 50
+    /// How long a full process leaves a connection to the others that share the socket.
+    private static let holdBackMilliseconds = 5
+
+    /// How new connections are waited for.
+    private enum Listening {
+        /// Not at all: while draining, or resting.
+        case no
+        /// Asleep, until the kernel wakes us.
+        case yes
+        /// There are as many connections as workers: now and then we take those that nobody else has taken.
+        case holdingBack
+    }
 
     private let pool: ResponderPool
-    private var isListening = false
+    private var listening = Listening.no
     private var pausedUntil: Deadline?
+    private var nextLook = Deadline.now
     private var nextSweep = Deadline.now
 
     init(pool: ResponderPool) {
@@ -23,15 +37,15 @@ struct Acceptor {
         add(pool.wakeDescriptor, events: EPOLLIN.rawValue)
         withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.eventsMax) { events in
             repeat {
-                let mayListen = updateListening()
+                updateListening()
                 let count = epoll_wait(
-                    pool.epollDescriptor, events.baseAddress, Int32(events.count), waitMilliseconds(mayListen)
-                )
+                    pool.epollDescriptor, events.baseAddress, Int32(events.count), waitMilliseconds)
                 for index in 0..<max(0, Int(count)) { handle(events[index]) }
+                look()
                 sweep()
             } while !hasEnded()
         }
-        stopListening()
+        stopListening(.no)
     }
 
     // MARK: - Events
@@ -45,7 +59,23 @@ struct Acceptor {
             eventfd_read(pool.wakeDescriptor, &value)
         } else {
             accept(from: connection.descriptor)
+            requeue(connection.descriptor)
         }
+    }
+
+    /// Puts a listening socket at the end of those that the kernel wakes, so that the processes that share it take turns.
+    ///
+    /// Its being readable is looked at anew with that: a connection whose wake-up went to a process that died, or could take no more,
+    /// would wait here unseen.
+    private func requeue(_ listener: Int32) {
+        guard listening == .yes else { return }
+        epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, listener, nil)
+        listen(to: listener)
+    }
+
+    private func listen(to listener: Int32) {
+        // Exclusive: of several processes that share the socket, one is woken.
+        add(listener, events: EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue)
     }
 
     private func handle(_ connection: Connection, _ events: UInt32) {
@@ -65,7 +95,7 @@ struct Acceptor {
 
     private mutating func accept(from listener: Int32) {
         for _ in 0..<Self.acceptsAtOnceMax {
-            guard isListening, mayAccept() else { return }
+            guard listening != .no, mayAccept() else { return }
             let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
             guard descriptor >= 0 else {
                 switch errno {
@@ -122,31 +152,42 @@ struct Acceptor {
         }
     }
 
-    /// Puts the listening sockets into epoll, or takes them out; false while they should be in but cannot.
-    private mutating func updateListening() -> Bool {
+    /// Puts the listening sockets into epoll, or takes them out.
+    private mutating func updateListening() {
         if let pausedUntil, pausedUntil.isPast { self.pausedUntil = nil }
-        let wants = pausedUntil == nil && mayAccept()
-        if wants, !isListening {
-            // Exclusive: of several processes that share the socket, one is woken.
-            let events = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
-            for descriptor in pool.listening { add(descriptor, events: events) }
-            isListening = true
-        } else if !wants {
-            stopListening()
+        guard pausedUntil == nil, mayAccept() else { return stopListening(.no) }
+        let isFull = pool.state.withLock { $0.connections.openCount >= pool.limits.workersMax }
+        if isFull {
+            if listening != .holdingBack { nextLook = .after(milliseconds: Self.holdBackMilliseconds) }
+            stopListening(.holdingBack)
+        } else if listening != .yes {
+            for descriptor in pool.listening { listen(to: descriptor) }
+            listening = .yes
         }
-        return wants
     }
 
-    private mutating func stopListening() {
-        guard isListening else { return }
-        for descriptor in pool.listening {
-            epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, descriptor, nil)
+    private mutating func stopListening(_ next: Listening) {
+        if listening == .yes {
+            for descriptor in pool.listening {
+                epoll_ctl(pool.epollDescriptor, EPOLL_CTL_DEL, descriptor, nil)
+            }
         }
-        isListening = false
+        listening = next
     }
 
-    private func waitMilliseconds(_ mayListen: Bool) -> Int32 {
-        mayListen ? nextSweep.remainingMilliseconds : Int32(Self.pauseMilliseconds)
+    /// Takes what the others have left, while holding back: to be refused at once is better than to wait unseen.
+    private mutating func look() {
+        guard listening == .holdingBack, nextLook.isPast else { return }
+        nextLook = .after(milliseconds: Self.holdBackMilliseconds)
+        for descriptor in pool.listening { accept(from: descriptor) }
+    }
+
+    private var waitMilliseconds: Int32 {
+        switch listening {
+        case .no: Int32(Self.pauseMilliseconds)
+        case .yes: nextSweep.remainingMilliseconds
+        case .holdingBack: nextLook.remainingMilliseconds
+        }
     }
 
     // MARK: - Time limits and the end
@@ -156,6 +197,7 @@ struct Acceptor {
         let isDraining = pool.state.withLock { $0.isDraining }
         guard isDraining || nextSweep.isPast else { return }
         nextSweep = .after(seconds: 1)
+        for descriptor in pool.listening { requeue(descriptor) }
         let limits = pool.limits
         let idleMilliseconds =
             isDraining ? limits.drainIdleMilliseconds : limits.connectionIdleSeconds * 1_000

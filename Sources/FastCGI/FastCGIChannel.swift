@@ -18,11 +18,12 @@ final class FastCGIChannel: ExchangeChannel {
     private var failure: Int32 = 0
     /// Whether the end of the answer was sent, so that the web server keeps the connection.
     private var isFinished = false
-    private let isDraining: () -> Bool
+    /// Whether the connection ends with this answer.
+    private let isLast: () -> Bool
 
-    init(pipes: FeedPipes, parametersBytesMax: Int, isDraining: @escaping () -> Bool) {
+    init(pipes: FeedPipes, parametersBytesMax: Int, isLast: @escaping () -> Bool) {
         self.pipes = pipes
-        self.isDraining = isDraining
+        self.isLast = isLast
         input = RequestInput(parametersBytesMax: parametersBytesMax)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
@@ -79,7 +80,7 @@ final class FastCGIChannel: ExchangeChannel {
     ///
     /// True when the web server keeps the connection for its next request; else it must be closed.
     func end(discardBytesMax: Int, until deadline: Deadline) -> Bool {
-        let keepsConnection = isFinished || !isDraining()
+        let keepsConnection = isFinished || !isLast()
         if !input.isDone {
             // The answer first: a client that is still sending may be waiting for it.
             _ = flush()
@@ -177,7 +178,7 @@ final class FastCGIChannel: ExchangeChannel {
     }
 
     func finish() -> Int32 {
-        guard failure == 0, input.isDone, !isFinished, !isDraining() else { return flush() }
+        guard failure == 0, input.isDone, !isFinished, !isLast() else { return flush() }
         sendEnd()
         isFinished = true
         return failure

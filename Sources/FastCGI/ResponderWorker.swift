@@ -8,9 +8,9 @@ private final class Desk {
     let channel: FastCGIChannel
     let exchange: Exchange
 
-    init(pool: ResponderPool) {
+    init(pool: ResponderPool, isShedding: Bool) {
         channel = FastCGIChannel(pipes: pool.pipes, parametersBytesMax: pool.limits.parametersBytesMax) {
-            [unowned pool] in pool.isDraining.load(ordering: .relaxed)
+            [unowned pool] in isShedding || pool.isDraining.load(ordering: .relaxed)
         }
         exchange = Exchange(
             channel: channel, shutdownDescriptor: pool.stopDescriptor,
@@ -21,7 +21,7 @@ private final class Desk {
 extension ResponderPool {
     /// The life of a worker thread.
     func work(_ worker: Worker, first: Connection?) {
-        let desk = Desk(pool: self)
+        let desk = Desk(pool: self, isShedding: false)
         var next = first ?? state.withLock { $0.nextWork(for: worker) }
         while let connection = next ?? awaitWork(worker) {
             let isKept = serve(connection, at: desk, timeoutSeconds: limits.readTimeoutSeconds, isShed: false)
@@ -29,9 +29,12 @@ extension ResponderPool {
         }
     }
 
-    /// The life of the shedder thread: answers what nobody has time for, one after another.
+    /// The life of the shedder thread: answers what nobody has time for, one after another, and closes the connections.
+    ///
+    /// nginx takes the connection that became free last: kept, those that are refused fastest would draw all requests, away from
+    /// processes on the same socket that have time.
     func shed() {
-        let desk = Desk(pool: self)
+        let desk = Desk(pool: self, isShedding: true)
         while true {
             let (connection, hasEnded) = state.withLock { state in
                 let connection = state.shedding.popFirst()
@@ -46,18 +49,8 @@ extension ResponderPool {
             }
             let seconds = limits.sheddingTimeoutSeconds
             Acceptor.setWriteTimeout(connection.descriptor, seconds: seconds)
-            let isKept = serve(connection, at: desk, timeoutSeconds: seconds, isShed: true)
-            guard isKept else {
-                drop(connection)
-                continue
-            }
-            Acceptor.setWriteTimeout(connection.descriptor, seconds: limits.writeTimeoutSeconds)
-            guard rearm(connection) else {
-                drop(connection)
-                continue
-            }
-            let now = Deadline.now.nanoseconds
-            if !state.withLock({ $0.connections.giveBack(connection, now: now) }) { dispatch(connection) }
+            _ = serve(connection, at: desk, timeoutSeconds: seconds, isShed: true)
+            drop(connection)
         }
     }
 

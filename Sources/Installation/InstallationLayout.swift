@@ -58,6 +58,9 @@ package struct InstallationLayout: Sendable {
     /// Its name is of this run, because the tollgated of a killed run may still be draining.
     package func socketPath(run pid: Int32) -> String { runtimeDirectory + "/tollgated.\(pid).sock" }
 
+    /// Where the processes of tollgated share their metrics.
+    package var metricsDirectory: String { runtimeDirectory + "/tollgated" }
+
     /// The log of a part or of the jobs.
     package func logPath(_ name: String) -> String { "\(logDirectory)/\(name).log" }
 
@@ -73,7 +76,7 @@ package struct InstallationLayout: Sendable {
         guard SystemCalls.isOwnDirectory(runtimeDirectory) else {
             throw .directoryUnusable(path: runtimeDirectory, reason: "it belongs to somebody else")
         }
-        try SystemCalls.makeDirectory(runtimeDirectory + "/tollgated", mode: 0o700)
+        try SystemCalls.makeDirectory(metricsDirectory, mode: 0o700)
     }
 
     static func runtimeDirectory(of directory: String, isRoot: Bool) -> String {

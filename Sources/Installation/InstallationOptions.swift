@@ -50,6 +50,8 @@ package struct InstallationOptions: Sendable {
     package let port: UInt16
     /// The port of the admin server.
     package let adminPort: UInt16
+    /// How many processes of tollgated share the socket.
+    package let processes: Int
     /// Whether to run the simulated provider.
     package let hasSimulator: Bool
     /// Further providers.
@@ -57,16 +59,22 @@ package struct InstallationOptions: Sendable {
     /// Where the nginx templates are found, in a directory `nginx`.
     package let shareDirectory: String
 
+    /// More would find no connection to the private PostgreSQL.
+    private static let processesMax = 12
+
     /// Creates the choices; throws when they do not fit together.
     package init(
-        directory: String, port: Int, adminPort: Int, hasSimulator: Bool, providers: [ProviderChoice],
-        shareDirectory: String
+        directory: String, port: Int, adminPort: Int, processes: Int = 1, hasSimulator: Bool,
+        providers: [ProviderChoice], shareDirectory: String
     ) throws(InstallationError) {
         guard let port = UInt16(exactly: port), let adminPort = UInt16(exactly: adminPort), port > 0,
             adminPort > 0
         else { throw .wrongOptions("a port is a number from 1 to 65535") }
         guard port != adminPort else {
             throw .wrongOptions("--port and --admin-port are both \(port): they must differ")
+        }
+        guard (1...Self.processesMax).contains(processes) else {
+            throw .wrongOptions("--processes is a number from 1 to \(Self.processesMax)")
         }
         for provider in providers where URLComponents(string: provider.url)?.host == nil {
             throw .wrongOptions(
@@ -75,6 +83,7 @@ package struct InstallationOptions: Sendable {
         self.directory = directory
         self.port = port
         self.adminPort = adminPort
+        self.processes = processes
         self.hasSimulator = hasSimulator
         self.providers = providers
         self.shareDirectory = shareDirectory

@@ -76,18 +76,25 @@ final class Daemon {
     private let environment: [String: String]
     private let logPath: String
     private let stopSeconds: Int
+    private let listening: [Int32]
     private(set) var process: ChildProcess?
 
-    init(_ arguments: [String], environment: [String: String], logPath: String, stopSeconds: Int) {
+    /// - Parameter listening: Sockets that it is given at each start; they stay the caller's.
+    init(
+        _ arguments: [String], environment: [String: String], logPath: String, stopSeconds: Int,
+        listening: [Int32] = []
+    ) {
         self.arguments = arguments
         self.environment = environment
         self.logPath = logPath
         self.stopSeconds = stopSeconds
+        self.listening = listening
     }
 
     func start() throws(ServerError) {
         process = try ChildProcess(
-            arguments, environment: environment, logPath: logPath, workingDirectory: "/")
+            arguments, environment: environment, logPath: logPath, workingDirectory: "/", listening: listening
+        )
     }
 
     func stop() {

@@ -1,3 +1,4 @@
+import FastCGI
 import Glibc
 import PrivateServers
 import Threads
@@ -18,11 +19,14 @@ package final class Supervisor {
     private var parts: [Part] = []
     private var jobs: JobSchedule?
     private var databaseDirectory = ""
+    /// The FastCGI socket: ours, so that connections wait in it while a tollgated starts again.
+    private var listener: Int32?
 
     private static let readySecondsMax = 60
     /// How long tollgated may take to end its requests; nginx has let them end before.
     private static let responderStopSeconds = 40
     private static let simulatorStopSeconds = 5
+    private static let responderName = "tollgated"
     private static let tickMilliseconds = 500
 
     /// Creates a supervisor; nothing is touched before `run`.
@@ -111,7 +115,7 @@ package final class Supervisor {
         if options.hasSimulator { try startSimulator() }
         try makeDemoData()
         startJobs()
-        let socketPath = try startResponder()
+        let socketPath = try startResponders()
         try startNginx(socketPath: socketPath, filesMax: filesMax)
         try waitUntilReady()
         try writeReport()
@@ -215,24 +219,35 @@ package final class Supervisor {
             logPath: layout.logPath("jobs"))
     }
 
-    /// Starts tollgated; returns its socket.
-    private func startResponder() throws(InstallationError) -> String {
+    /// Starts the processes of tollgated on one socket; returns its path.
+    private func startResponders() throws(InstallationError) -> String {
         try say("Starting tollgated …")
         let socketPath = layout.socketPath(run: getpid())
+        let listener = try listen(socketPath)
+        self.listener = listener
         var variables = environment.values
         for name in ["TOLLGATE_MIGRATE_DATABASE", "TOLLGATE_KEY", "TOLLGATE_ADMIN_TOKEN"] {
             variables[name] = nil
         }
-        variables["TOLLGATE_SOCKET"] = socketPath
-        if geteuid() == 0 { variables["TOLLGATE_SOCKET_GROUP"] = NginxConfiguration.workerUser }
-        variables["TOLLGATE_RUNTIME_DIR"] = layout.runtimeDirectory + "/tollgated"
-        try start(
-            "tollgated",
-            Daemon(
-                [programDirectory + "/tollgated"], environment: variables,
-                logPath: layout.logPath("tollgated"),
-                stopSeconds: Self.responderStopSeconds))
+        variables["TOLLGATE_RUNTIME_DIR"] = layout.metricsDirectory
+        for number in 1...options.processes {
+            try start(
+                options.processes == 1 ? Self.responderName : "\(Self.responderName)-\(number)",
+                Daemon(
+                    [programDirectory + "/tollgated"], environment: variables,
+                    logPath: layout.logPath(Self.responderName), stopSeconds: Self.responderStopSeconds,
+                    listening: [listener]))
+        }
         return socketPath
+    }
+
+    private func listen(_ path: String) throws(InstallationError) -> Int32 {
+        let group = geteuid() == 0 ? getgrnam(NginxConfiguration.workerUser)?.pointee.gr_gid : nil
+        do throws(FastCGIError) {
+            return try UnixListener.open(path: path, mode: 0o660, group: group)
+        } catch {
+            throw .directoryUnusable(path: path, reason: "no socket can be made there: \(error)")
+        }
     }
 
     private func startNginx(socketPath: String, filesMax: Int) throws(InstallationError) {
@@ -265,7 +280,7 @@ package final class Supervisor {
                 let ending = part.process()?.wait(until: .now)?.words ?? "not started"
                 throw .notReady(
                     reason: "\(part.name) ended (\(ending))",
-                    logTail: SystemCalls.tail(of: layout.logPath(part.name)))
+                    logTail: SystemCalls.tail(of: part.process()?.logPath ?? layout.logPath(part.name)))
             }
             let (isReady, reason) = InstallationStatus.readiness(
                 port: options.port, adminPort: options.adminPort)
@@ -273,7 +288,7 @@ package final class Supervisor {
             if deadline.isPast {
                 throw .notReady(
                     reason: "not ready after \(Self.readySecondsMax) s: \(reason ?? "")",
-                    logTail: SystemCalls.tail(of: layout.logPath("tollgated")))
+                    logTail: SystemCalls.tail(of: layout.logPath(Self.responderName)))
             }
             try pause(milliseconds: 100)
         }
@@ -298,16 +313,26 @@ package final class Supervisor {
     /// Stops what was started, last first: no new requests, then those that run, then what they need.
     private func stopAll() {
         SystemCalls.removeTree(layout.reportPath)
+        var isDraining = false
         for part in parts.reversed() {
             console.say("Stopping \(part.name) …")
+            if !isDraining, isResponder(part) {
+                isDraining = true
+                // All at once, or the last would have to wait for the others.
+                for part in parts where isResponder(part) { part.process()?.send(SIGTERM) }
+                jobs?.stop()
+            }
             part.stop()
-            if part.name == "tollgated" { jobs?.stop() }
         }
         parts = []
+        if let listener { close(listener) }
+        listener = nil
         if SystemCalls.isOwnDirectory(layout.runtimeDirectory) {
             SystemCalls.removeTree(layout.runtimeDirectory)
         }
     }
+
+    private func isResponder(_ part: Part) -> Bool { part.name.hasPrefix(Self.responderName) }
 
     private func writeReport() throws(InstallationError) {
         try InstallationReport(

@@ -56,6 +56,20 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
         }
     }
 
+    /// Notes a figure that is kept elsewhere: a counter when its name ends in `_total`, otherwise a gauge.
+    package func note(_ value: Int64, as label: String) {
+        guard label.hasSuffix("_total") else {
+            makeRecorder(label: label, dimensions: [], aggregate: false).record(value)
+            return
+        }
+        let name = PrometheusRegistry.name(label, [])
+        series.withLock { series in
+            let counter = series.counters[name] ?? Count()
+            series.counters[name] = counter
+            counter.set(value)
+        }
+    }
+
     // What was counted stays until the process ends.
     package func destroyCounter(_ handler: any CounterHandler) {}
     package func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -114,7 +128,8 @@ private final class Count: CounterHandler {
     var value: Int64 { total.load(ordering: .relaxed) }
 
     func increment(by amount: Int64) { total.add(amount, ordering: .relaxed) }
-    func reset() { total.store(0, ordering: .relaxed) }
+    func set(_ value: Int64) { total.store(value, ordering: .relaxed) }
+    func reset() { set(0) }
 }
 
 private final class Gauge: RecorderHandler {

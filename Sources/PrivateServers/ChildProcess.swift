@@ -40,9 +40,11 @@ package final class ChildProcess: Sendable {
     ///   - deathSignal: What the kernel sends it when we die.
     ///   - user: The user to run as; ours when nil.
     ///   - workingDirectory: Where it starts; our own directory when nil.
+    ///   - listening: Sockets to hand over as systemd does it: as descriptors 3 and up, announced in the environment.
     package init(
         _ arguments: [String], environment: [String: String] = [:], logPath: String,
-        deathSignal: DeathSignal = .terminate, user: String? = nil, workingDirectory: String? = nil
+        deathSignal: DeathSignal = .terminate, user: String? = nil, workingDirectory: String? = nil,
+        listening: [Int32] = []
     ) throws(ServerError) {
         var prefix = [try Program.setpriv.path(), "--pdeathsig", deathSignal.rawValue]
         if let user {
@@ -51,10 +53,16 @@ package final class ChildProcess: Sendable {
             }
             prefix += ["--reuid=\(account.userID)", "--regid=\(account.groupID)", "--init-groups"]
         }
+        prefix.append("--")
+        if !listening.isEmpty {
+            // The announcement names the process, whose id nobody knows before it runs.
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=\(listening.count); exec \"$@\""
+            prefix += ["/bin/sh", "-c", script, "sh"]
+        }
         pid = try Spawner.spawn(
             Spawner.Order(
-                arguments: prefix + ["--"] + arguments, environment: Self.variables(adding: environment),
-                logPath: logPath, workingDirectory: workingDirectory))
+                arguments: prefix + arguments, environment: Self.variables(adding: environment),
+                logPath: logPath, workingDirectory: workingDirectory, listening: listening))
         self.logPath = logPath
         descriptor = pidfd_open(pid, 0)
     }

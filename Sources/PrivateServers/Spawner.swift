@@ -12,6 +12,7 @@ final class Spawner: Sendable {
         let environment: [String]
         let logPath: String
         let workingDirectory: String?
+        let listening: [Int32]
     }
 
     private final class Ticket: @unchecked Sendable {
@@ -25,6 +26,9 @@ final class Spawner: Sendable {
             self.order = order
         }
     }
+
+    /// After standard input, output and error; systemd's `SD_LISTEN_FDS_START`.
+    private static let firstPassed: Int32 = 3
 
     private static let shared = Result<Spawner, WorkerThread.CreationError> {
         () throws(WorkerThread.CreationError) in
@@ -71,7 +75,8 @@ final class Spawner: Sendable {
         }
     }
 
-    /// Calls `posix_spawn`: own process group, no blocked or ignored signals, no descriptors but the standard three.
+    /// Calls `posix_spawn`: own process group, no blocked or ignored signals, no descriptors but the standard three and
+    /// the sockets of the order.
     private static func start(_ order: Order, _ processID: inout pid_t) -> Int32 {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -91,7 +96,16 @@ final class Spawner: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, order.logPath, O_WRONLY | O_CREAT | O_APPEND, 0o640)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        // Copies, above all that they become in the child, so that none is overwritten before its turn.
+        let copies = order.listening.map {
+            fcntl($0, F_DUPFD_CLOEXEC, firstPassed + Int32(order.listening.count))
+        }
+        defer { for copy in copies where copy >= 0 { close(copy) } }
+        guard !copies.contains(where: { $0 < 0 }) else { return EBADF }
+        for (index, copy) in copies.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, copy, firstPassed + Int32(index))
+        }
+        posix_spawn_file_actions_addclosefrom_np(&actions, firstPassed + Int32(copies.count))
         if let directory = order.workingDirectory {
             posix_spawn_file_actions_addchdir_np(&actions, directory)
         }

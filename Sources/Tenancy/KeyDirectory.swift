@@ -18,7 +18,7 @@ package enum TenancyError: Error, Sendable {
 
 /// Finds the caller behind an API key.
 ///
-/// Keys once read are kept, until a change is announced or a minute has passed.
+/// Keys once read are kept, until a change is announced or some time has passed.
 package final class KeyDirectory: Sendable {
     private struct Entry: Sendable {
         let hash: [UInt8]
@@ -43,7 +43,7 @@ package final class KeyDirectory: Sendable {
     /// - Parameters:
     ///   - keepSeconds: How long a key is believed without a word from the database.
     ///   - entriesMax: The most keys kept.
-    package init(database: PostgresPool, pepper: Pepper, keepSeconds: Int = 60, entriesMax: Int = 100_000) {
+    package init(database: PostgresPool, pepper: Pepper, keepSeconds: Int = 30, entriesMax: Int = 100_000) {
         self.database = database
         self.pepper = pepper
         self.keepSeconds = keepSeconds

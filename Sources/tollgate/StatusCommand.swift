@@ -42,7 +42,7 @@ struct StatusCommand: ParsableCommand {
         if let place = status.databaseDirectory { lines.append("  database   \(place)") }
         if let pid = status.pid { lines.append("  process    \(pid)") }
         for part in status.parts {
-            let name = part.name.padding(toLength: 10, withPad: " ", startingAt: 0)
+            let name = part.name.padding(toLength: 12, withPad: " ", startingAt: 0)
             let version = part.version.map { ", \($0)" } ?? ""
             let restarts = part.restarts == 0 ? "" : ", started again \(part.restarts) times"
             lines.append(

@@ -21,6 +21,9 @@ struct UpCommand: ParsableCommand {
     @Option(help: "The port of the admin server and the metrics.")
     var adminPort = 8081
 
+    @Option(help: "How many processes of tollgated share the work.")
+    var processes = 1
+
     @Flag(help: "Go on in the background; `tollgate down` stops it.")
     var detach = false
 
@@ -74,7 +77,8 @@ struct UpCommand: ParsableCommand {
     /// Runs the installation to its end, or starts it in the background; returns the exit status.
     private func start() throws(InstallationError) -> Int32 {
         let options = try InstallationOptions(
-            directory: place.dir, port: port, adminPort: adminPort, hasSimulator: simulator,
+            directory: place.dir, port: port, adminPort: adminPort, processes: processes,
+            hasSimulator: simulator,
             providers: choices,
             shareDirectory: InstallationPlace.shareDirectory)
         if detach && !isInBackground {

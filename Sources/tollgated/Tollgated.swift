@@ -50,7 +50,7 @@ enum Tollgated {
     ) {
         let services = Services(configuration, metrics: registry, logger: logger)
         do throws(StepOrderError) {
-            let endpoints = try Endpoints(services)
+            let endpoints = try Endpoints(services) { registry.text() }
             CGI.serve { endpoints.serve($0) }
         } catch {
             stop("\(error)")

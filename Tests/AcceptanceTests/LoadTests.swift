@@ -22,6 +22,7 @@ import Threads
         let order: ChatOrder
         let tenant: TenantID
         let answer: TestHTTP.Answer
+        var began = Deadline.now
     }
 
     private func makeCallers(
@@ -125,6 +126,43 @@ import Threads
         for row in try gateway.rows() where row.status == "committed" && row.usageSource == "provider" {
             #expect(row.charge == calls[row.trace.description]?.cost, "\(row)")
         }
+    }
+
+    @Test func `kill -9 of one of two processes fails what it was serving and nothing else`() throws {
+        let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"], processes: 2)
+        let callers = try makeCallers(gateway, tenants: 3, balance: "1000")
+        let isOver = Atomic(false)
+        let answered = Atomic<Int>(0)
+        let load = try Concurrently.begin(64) { index in
+            var seen: [Seen] = []
+            var number = index
+            while !isOver.load(ordering: .relaxed) {
+                let order = Self.order(number)
+                let caller = callers[number % callers.count]
+                let began = Deadline.now
+                let answer = try gateway.chat(order, key: caller.key)
+                seen.append(Seen(order: order, tenant: caller.tenant, answer: answer, began: began))
+                answered.add(1, ordering: .relaxed)
+                number += 64
+            }
+            return seen
+        }
+        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > 600 })
+        try gateway.processes().kill(0)
+        // The process is gone, and its connections with it.
+        let killed = Deadline.now
+        let goesOn = answered.load(ordering: .relaxed)
+        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > goesOn + 600 })
+        isOver.store(true, ordering: .relaxed)
+        let seen = try load.wait().flatMap { $0 }
+
+        let failed = seen.filter { $0.order.model != "sim-500" && !$0.answer.isComplete($0.order) }
+        #expect(!failed.isEmpty, "no request was hit by the kill")
+        #expect(failed.allSatisfy { $0.began < killed }, "\(failed.filter { $0.began >= killed }.prefix(3))")
+        #expect(failed.count <= 64)
+        try gateway.sweepUntilClean()
+        try expectTruth(gateway, seen)
+        for tenant in Set(callers.map(\.tenant)) { try gateway.stores.expectExactBooks(tenant) }
     }
 
     /// Checks what the clients saw against the ledger.

@@ -13,14 +13,15 @@ final class TestResponder {
     private let ended = Signal()
     private var isJoined = false
 
+    /// - Parameter other: Whose socket to serve as well, as another process of the same host does.
     init(
-        limits: ResponderLimits = .small, socketMode: UInt32 = 0o600,
+        limits: ResponderLimits = .small, socketMode: UInt32 = 0o600, sharing other: TestResponder? = nil,
         overloaded: @escaping @Sendable (Exchange) -> Void = { answer($0, "503 Overloaded", "overloaded") },
         handler: @escaping @Sendable (Exchange) -> Void
     ) throws {
-        folder = try temporaryFolder()
+        folder = try other?.folder ?? temporaryFolder()
         path = folder + "/socket"
-        listener = try UnixListener.open(path: path, mode: socketMode)
+        listener = try other.map { dup($0.listener) } ?? UnixListener.open(path: path, mode: socketMode)
         let pool = try ResponderPool(
             listening: [listener], limits: limits, overloaded: overloaded, handler: handler)
         self.pool = pool

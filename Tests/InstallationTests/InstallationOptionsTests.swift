@@ -8,10 +8,12 @@ import Testing
     }
 
     private func options(
-        port: Int = 8_080, adminPort: Int = 8_081, providers: [InstallationOptions.ProviderChoice] = []
+        port: Int = 8_080, adminPort: Int = 8_081, processes: Int = 1,
+        providers: [InstallationOptions.ProviderChoice] = []
     ) throws -> InstallationOptions {
         try InstallationOptions(
-            directory: "/tmp/x", port: port, adminPort: adminPort, hasSimulator: true, providers: providers,
+            directory: "/tmp/x", port: port, adminPort: adminPort, processes: processes, hasSimulator: true,
+            providers: providers,
             shareDirectory: "/tmp")
     }
 
@@ -20,6 +22,15 @@ import Testing
         #expect(throws: InstallationError.self) { try options(port: 0) }
         #expect(throws: InstallationError.self) { try options(port: 65_536) }
         #expect(throws: InstallationError.self) { try options(adminPort: 8_080) }
+    }
+
+    @Test func `there is one process at least, and no more than the private PostgreSQL has connections for`()
+        throws
+    {
+        #expect(try options(processes: 12).processes == 12)
+        for processes in [0, -1, 13] {
+            #expect(throws: InstallationError.self) { try options(processes: processes) }
+        }
     }
 
     @Test func `a provider needs an address`() {

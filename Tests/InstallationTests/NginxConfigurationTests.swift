@@ -1,3 +1,4 @@
+import FastCGI
 import Glibc
 import PrivateServers
 import Testing
@@ -14,7 +15,7 @@ private final class Gate {
     let configurationPath: String
     private var server: PrivateNginx?
 
-    init(name: String = "gate") throws {
+    init(name: String = "gate", filesMax: Int = 1_024) throws {
         directory = try TemporaryDirectory()
         // Inside the temporary directory, so that a test run that crashes leaves nothing elsewhere.
         layout = try InstallationLayout(
@@ -24,7 +25,8 @@ private final class Gate {
         adminPort = try freePort()
         let configuration = NginxConfiguration(
             layout: layout, templateDirectory: NginxConfigurationTests.templates,
-            socketPath: layout.socketPath(run: getpid()), port: port, adminPort: adminPort, filesMax: 1_024)
+            socketPath: layout.socketPath(run: getpid()), port: port, adminPort: adminPort, filesMax: filesMax
+        )
         configurationPath = try configuration.write(into: layout.nginxDirectory)
         try SystemCalls.makeDirectory(layout.runtimeDirectory + "/nginx", mode: 0o755)
     }
@@ -92,7 +94,7 @@ private final class Gate {
                 "GET /v1/m HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "a", count: 10_000))", "400",
                 "header_too_large"
             ),
-            ("GET /v1/models HTTP/1.1\r\nHost: x", "502", "gateway_unavailable"),
+            ("GET /v1/models HTTP/1.1\r\nHost: x", "503", "gateway_unavailable"),
         ]
         for (request, status, code) in cases {
             let answer = Self.exchange(request + "\r\nConnection: close\r\n\r\n", port: gate.port)
@@ -102,6 +104,70 @@ private final class Gate {
             #expect(answer.contains("\"param\":null,\"code\":\"\(code)\"}}\n"), "\(line)")
             #expect(!answer.contains("nginx/"), "\(line)")
         }
+    }
+
+    @Test func `what never reached tollgated is 503, what it began and did not end is 502`() throws {
+        let gate = try Gate()
+        try gate.start()
+        // One connection may wait besides the one that is first in the queue.
+        let listener = try UnixListener.open(
+            path: gate.layout.socketPath(run: getpid()), mode: 0o666, backlog: 0)
+        defer { close(listener) }
+        let port = gate.port
+        let waiting = try WorkerThread(name: "waiting") {
+            _ = Self.exchange("GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n", port: port)
+        }
+        var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&entry, 1, 10_000) == 1)
+        let refused = Self.exchange("GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n", port: port)
+        #expect(refused.hasPrefix("HTTP/1.1 503 "), "\(refused)")
+        #expect(refused.contains("Retry-After: 2\r\n") && refused.contains("gateway_unavailable"))
+        waiting.join()
+
+        let dying = try WorkerThread(name: "dying") {
+            for _ in 0..<2 {
+                var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+                guard poll(&entry, 1, 10_000) == 1 else { return }
+                let connection = accept(listener, nil, nil)
+                entry.fd = connection
+                poll(&entry, 1, 10_000)
+                close(connection)
+            }
+        }
+        let broken = Self.exchange("GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n", port: port)
+        #expect(broken.hasPrefix("HTTP/1.1 502 "), "\(broken)")
+        #expect(broken.contains("Retry-After: 2\r\n") && broken.contains("gateway_unavailable"))
+        dying.join()
+    }
+
+    @Test func `an nginx that is out of connections says so as tollgated does`() throws {
+        // 128 connections for each of its workers.
+        let gate = try Gate(filesMax: 192)
+        try gate.start()
+        let listener = try UnixListener.open(path: gate.layout.socketPath(run: getpid()), mode: 0o666)
+        defer { close(listener) }
+        // Bodies that are still coming keep all connections, so that none is left for the way to tollgated.
+        let head = "POST /v1/c HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\nab"
+        let clients = (0..<600).compactMap { _ in Self.connect(port: gate.port) }
+        defer { for client in clients { close(client) } }
+        for client in clients { send(client, head, head.utf8.count, Int32(MSG_NOSIGNAL)) }
+        usleep(300_000)
+        for client in clients { send(client, "c", 1, Int32(MSG_NOSIGNAL)) }
+        let answers = clients.compactMap { client -> String? in
+            var entry = pollfd(fd: client, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 20) == 1 else { return nil }
+            let answer = Self.receive(client)
+            return answer.isEmpty ? nil : answer
+        }
+        #expect(!answers.isEmpty)
+        for answer in answers {
+            #expect(answer.hasPrefix("HTTP/1.1 503 "), "\(answer)")
+            #expect(
+                answer.contains("Retry-After: 2\r\n") && answer.contains("\"code\":\"gateway_unavailable\""))
+        }
+        gate.stop()
+        let log = try #require(SystemCalls.read(gate.layout.nginxDirectory + "/nginx.log"))
+        #expect(log.contains("worker_connections are not enough"))
     }
 
     @Test(arguments: [
@@ -114,7 +180,7 @@ private final class Gate {
         #expect(Self.exchange(request, port: gate.port).hasPrefix("HTTP/1.1 404 "))
         // The admin server would pass it on, and has nobody to pass it to.
         guard !path.contains("..") && !path.contains("%") else { return }
-        #expect(Self.exchange(request, port: gate.adminPort).hasPrefix("HTTP/1.1 502 "))
+        #expect(Self.exchange(request, port: gate.adminPort).hasPrefix("HTTP/1.1 503 "))
     }
 
     @Test func `requests that nginx refuses are logged without their query string`() throws {
@@ -130,8 +196,16 @@ private final class Gate {
 
     /// Sends bytes and returns all that comes back.
     private static func exchange(_ request: String, port: UInt16) -> String {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard let descriptor = connect(port: port) else { return "" }
         defer { close(descriptor) }
+        let bytes = Array(request.utf8)
+        guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return "" }
+        return receive(descriptor)
+    }
+
+    /// A connection on which nothing is waited for longer than two seconds.
+    private static func connect(port: UInt16) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var timeout = timeval(tv_sec: 2, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
@@ -140,13 +214,17 @@ private final class Gate {
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         let isConnected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        let bytes = Array(request.utf8)
-        guard isConnected, send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
-            return ""
+        guard isConnected else {
+            close(descriptor)
+            return nil
         }
+        return descriptor
+    }
+
+    private static func receive(_ descriptor: Int32) -> String {
         var answer: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4_096)
         while true {

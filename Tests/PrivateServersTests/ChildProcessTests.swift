@@ -67,6 +67,31 @@ import Threads
         }
     }
 
+    @Test func `sockets are handed over as systemd does it, whatever numbers they have here`() throws {
+        let directory = try TemporaryDirectory()
+        // A socket is told from another by the number of its inode.
+        let sockets = (0..<3).map { _ in
+            socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        }
+        defer { for descriptor in sockets { close(descriptor) } }
+        let script = """
+            [ "$LISTEN_PID" = $$ ] && echo "$LISTEN_FDS"
+            for file in /proc/$$/fd/[3-9]; do readlink $file || :; done
+            """
+        for passed in [sockets, sockets.reversed(), [sockets[1]]] {
+            let process = try ChildProcess(
+                ["/bin/sh", "-c", script], logPath: directory.path + "/log", listening: Array(passed))
+            #expect(process.wait(until: .after(seconds: 10)) == .exited(0))
+            let inodes = passed.map { descriptor in
+                var status = stat()
+                fstat(descriptor, &status)
+                return "socket:[\(status.st_ino)]\n"
+            }
+            #expect(try text(of: process.logPath) == "\(passed.count)\n" + inodes.joined())
+            unlink(process.logPath)
+        }
+    }
+
     @Test func `a missing program names its package`() {
         let error = ServerError.missingProgram("nginx", package: "nginx")
         #expect(error.description == "nginx is not installed: apt-get install nginx")

@@ -50,9 +50,9 @@ package final class TestExchange {
             })
         self.pool = pool
         acceptor = try WorkerThread(name: "acceptor") { pool.run() }
-        client = try #require(TestExchange.connect(path))
+        client = try #require(TestFastCGI.connect(path))
         let length = body.isEmpty ? [] : [("CONTENT_LENGTH", String(body.count))]
-        TestExchange.send(client, TestExchange.request(parameters + length, body))
+        TestFastCGI.send(client, TestFastCGI.request(parameters + length, body))
         guard handover.arrived.wait(until: .after(seconds: 30)), let exchange = handover.exchange else {
             throw TestExchangeError.notServed
         }
@@ -73,93 +73,12 @@ package final class TestExchange {
         guard !isFinished else { return "" }
         isFinished = true
         handover.released.wake()
-        return TestExchange.answer(client)
+        return TestFastCGI.answer(client)
     }
 
     /// Hangs up, as a client does that leaves.
     package func hangUp() {
         shutdown(client, Int32(SHUT_RDWR))
-    }
-
-    // MARK: - The web server's side
-
-    private static func connect(_ path: String) -> Int32? {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        return result == 0 ? descriptor : nil
-    }
-
-    private static func request(_ parameters: [(String, String)], _ body: [UInt8]) -> [UInt8] {
-        let pairs = parameters.flatMap { name, value in
-            length(name.utf8.count) + length(value.utf8.count) + Array(name.utf8) + Array(value.utf8)
-        }
-        return record(1, [0, 1, 1, 0, 0, 0, 0, 0]) + stream(4, pairs) + stream(5, body)
-    }
-
-    private static func length(_ count: Int) -> [UInt8] {
-        count < 128
-            ? [UInt8(count)]
-            : [
-                UInt8(count >> 24 | 0x80), UInt8(count >> 16 & 255), UInt8(count >> 8 & 255),
-                UInt8(count & 255),
-            ]
-    }
-
-    private static func stream(_ type: UInt8, _ content: [UInt8]) -> [UInt8] {
-        let recordBytes = 32_768
-        var bytes: [UInt8] = []
-        for start in Swift.stride(from: 0, to: content.count, by: recordBytes) {
-            bytes += record(type, Array(content[start..<min(start + recordBytes, content.count)]))
-        }
-        return bytes + record(type, [])
-    }
-
-    private static func record(_ type: UInt8, _ content: [UInt8]) -> [UInt8] {
-        [1, type, 0, 1, UInt8(content.count >> 8), UInt8(content.count & 255), 0, 0] + content
-    }
-
-    private static func send(_ descriptor: Int32, _ bytes: [UInt8]) {
-        var offset = 0
-        while offset < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(
-                    descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            offset += count
-        }
-    }
-
-    private static func answer(_ descriptor: Int32) -> String {
-        var output: [UInt8] = []
-        while let header = receive(descriptor, 8) {
-            guard let content = receive(descriptor, Int(header[4]) << 8 | Int(header[5])),
-                receive(descriptor, Int(header[6])) != nil
-            else { break }
-            if header[1] == 6 { output += content }
-            if header[1] == 3 { break }
-        }
-        return String(decoding: output, as: UTF8.self)
-    }
-
-    private static func receive(_ descriptor: Int32, _ count: Int) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: count)
-        var offset = 0
-        while offset < count {
-            let step = bytes.withUnsafeMutableBytes {
-                recv(descriptor, $0.baseAddress.map { $0 + offset }, count - offset, 0)
-            }
-            guard step > 0 else { return nil }
-            offset += step
-        }
-        return bytes
     }
 }
 

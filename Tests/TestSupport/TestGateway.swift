@@ -30,6 +30,7 @@ package final class TestGateway: Sendable {
     private let nginx: PrivateNginx
     private let socketPath: String
     private let process = Locked<ChildProcess?>(nil)
+    private let several: TestProcesses?
 
     /// What the models of the test catalogue cost: dollars per million prompt and answer tokens.
     package static let rates = Price.Rates(input: 10_000_000_000, output: 30_000_000_000)
@@ -40,9 +41,11 @@ package final class TestGateway: Sendable {
     ///   - environment: Settings of tollgated beyond those of every test.
     ///   - provider: How fast the provider answers.
     ///   - redisSettings: Settings of Redis beyond those of every installation.
+    ///   - processes: How many processes of tollgated share a socket that is not theirs; nil for one with its own.
+    ///   - filesMax: How many files nginx may open, hence how many connections it takes.
     package init(
         environment extra: [String: String] = [:], provider options: SimulatorOptions = SimulatorOptions(),
-        redisSettings: [String: String] = [:]
+        redisSettings: [String: String] = [:], processes: Int? = nil, filesMax: Int = 4_096
     ) throws {
         directory = try TemporaryDirectory()
         stores = try TestStores(redisSettings: redisSettings)
@@ -64,12 +67,18 @@ package final class TestGateway: Sendable {
         let configuration = NginxConfiguration(
             configurationDirectory: nginxDirectory, runtimeDirectory: directory.path + "/run",
             templateDirectory: TestGateway.checkout + "/nginx", socketPath: socketPath, port: ports.0,
-            adminPort: ports.1, filesMax: 4_096)
+            adminPort: ports.1, filesMax: filesMax)
         let nginxPath = try configuration.write(into: nginxDirectory)
         var settings = stores.environment
         settings["TOLLGATE_SOCKET"] = socketPath
         if geteuid() == 0 { settings["TOLLGATE_SOCKET_GROUP"] = "www-data" }
-        environment = settings.merging(extra) { $1 }
+        let environment = settings.merging(extra) { $1 }
+        self.environment = environment
+        several = try processes.map { [socketPath, directory, logDirectory] count in
+            try TestProcesses(
+                count, socketPath: socketPath, directory: directory.path + "/run", logDirectory: logDirectory,
+                environment: environment)
+        }
         try TestGateway.fillCatalog(stores, providerPort: provider.port)
         nginx = try PrivateNginx(
             directory: nginxDirectory, configurationPath: nginxPath, port: ports.0)
@@ -105,11 +114,15 @@ package final class TestGateway: Sendable {
 
     // MARK: - tollgated
 
+    /// The processes of a gateway that was given their number.
+    package func processes() throws -> TestProcesses { try #require(several) }
+
     /// The id of tollgated's process; nil before it was started.
     package var processID: Int32? { process.withLock { $0?.pid } }
 
     /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
     package func start() throws {
+        if let several { return try several.start() }
         let started = try ChildProcess(
             TestCommand.launcher + [TestGateway.programs + "/tollgated"], environment: environment,
             logPath: tollgatedLogPath)

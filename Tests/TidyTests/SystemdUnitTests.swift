@@ -23,7 +23,17 @@ struct SystemdUnitTests {
         #expect(try ChildProcess.run([systemdAnalyze, "verify", "--man=no"] + copies) == "")
     }
 
-    @Test(arguments: [("tollgated.service", 1.2), ("tollgate-sweep.service", 0.5)])
+    @Test func `every instance of tollgated is given the one socket, and a connection starts the first`() {
+        let service = Checkout.text("systemd/tollgated@.service").split(separator: "\n")
+        let socket = Checkout.text("systemd/tollgated.socket").split(separator: "\n")
+        #expect(service.contains("Sockets=tollgated.socket"))
+        #expect(service.contains("Requires=tollgated.socket"))
+        #expect(socket.contains("Service=tollgated@1.service"))
+        // Its end would take the directory from the others.
+        #expect(service.contains("RuntimeDirectoryPreserve=yes"))
+    }
+
+    @Test(arguments: [("tollgated@.service", 1.2), ("tollgate-sweep.service", 0.5)])
     func `little is left to attack`(unit: String, exposureMax: Double) throws {
         let path = Checkout.root + "/systemd/" + unit
         let report = try ChildProcess.run([systemdAnalyze, "security", "--offline=true", "--no-pager", path])
@@ -38,7 +48,7 @@ struct SystemdUnitTests {
                 $0.hasPrefix("User=") || $0.hasPrefix("ProcSubset=")
             }
         }
-        #expect(user("tollgated.service") == ["User=tollgate"])
+        #expect(user("tollgated@.service") == ["User=tollgate"])
         #expect(user("tollgate-sweep.service") == ["User=tollgate"])
     }
 }

@@ -12,6 +12,8 @@ package struct Configuration: Sendable {
     package var socketPath: String?
     /// The group that may connect to it: nginx's.
     package var socketGroup: String?
+    /// Where the processes behind one socket share their metrics; nil when each is on its own.
+    package var runtimeDirectory: String?
     /// The responder pool.
     package var responder = ResponderLimits()
     /// The largest request body.
@@ -34,6 +36,8 @@ package struct Configuration: Sendable {
     package var drainSeconds: Int
     /// How long this process owns its pending rows without renewing.
     package var ownerLeaseSeconds: Int
+    /// After how long a change of keys, models or prices is seen whose announcement was lost.
+    package var reloadSeconds: Int
     /// Connections to PostgreSQL for reading.
     package var databaseConnectionsMax: Int
     /// What is logged.
@@ -49,10 +53,15 @@ package struct Configuration: Sendable {
         store = StoreConfiguration(&settings)
         socketPath = settings.optionalText("TOLLGATE_SOCKET")
         socketGroup = settings.optionalText("TOLLGATE_SOCKET_GROUP")
+        // The one that systemd makes, as with the pepper.
+        runtimeDirectory =
+            settings.optionalText("TOLLGATE_RUNTIME_DIR") ?? settings.optionalText("RUNTIME_DIRECTORY")
         responder.workersMax = settings.integer("TOLLGATE_WORKERS_MAX", default: 1_024, in: 1...20_000)
         responder.workersMin = settings.integer(
             "TOLLGATE_WORKERS_MIN", default: min(8, responder.workersMax), in: 0...responder.workersMax)
         responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
+        // Room for all that may run and wait, and as much again that is idle: what is not accepted waits unseen in the kernel.
+        responder.connectionsMax = max(8_192, 2 * (responder.workersMax + responder.queueMax))
         responder.writeTimeoutSeconds = settings.integer(
             "TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
         bodyBytesMax = settings.integer(
@@ -76,6 +85,7 @@ package struct Configuration: Sendable {
         keepAliveSeconds = settings.integer("TOLLGATE_KEEP_ALIVE_SECONDS", default: 10, in: 1...600)
         drainSeconds = settings.integer("TOLLGATE_DRAIN_SECONDS", default: 60, in: 0...3_600)
         ownerLeaseSeconds = settings.integer("TOLLGATE_OWNER_LEASE_SECONDS", default: 60, in: 2...3_600)
+        reloadSeconds = settings.integer("TOLLGATE_RELOAD_SECONDS", default: 30, in: 1...3_600)
         databaseConnectionsMax = settings.integer(
             "TOLLGATE_DATABASE_CONNECTIONS_MAX", default: 8, in: 1...1_000)
         let level = settings.word(

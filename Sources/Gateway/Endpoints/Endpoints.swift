@@ -1,12 +1,10 @@
 import CLinux
 import Catalog
 import Core
-import CoreMetrics
 import Dialects
 package import FastCGI
 import JSON
 import Logging
-import Observability
 import Settlement
 import Tenancy
 import Threads
@@ -18,18 +16,18 @@ package struct Endpoints: Sendable {
     private let admin: AdminEndpoints
     private let auth: ExternalAuth
     private let readiness: Readiness
-    private let gauges: @Sendable () -> [(String, Int64)]
+    private let metrics: @Sendable () throws(GatewayError) -> String
 
     /// Creates the endpoints; the workflows are put in order here.
     ///
-    /// - Parameter gauges: Figures of this process for `/metrics`, read when they are asked for.
+    /// - Parameter metrics: What `/metrics` answers.
     package init(
-        _ services: Services, gauges: @escaping @Sendable () -> [(String, Int64)] = { [] }
+        _ services: Services, metrics: @escaping @Sendable () throws(GatewayError) -> String
     ) throws(StepOrderError) {
         let doubled = WorkflowContext.doubledNames()
         precondition(doubled.isEmpty, "context fields declared twice: \(doubled)")
         self.services = services
-        self.gauges = gauges
+        self.metrics = metrics
         chatCompletions = try Workflows.chatCompletions(services)
         admin = AdminEndpoints(services)
         auth = ExternalAuth(keys: services.keys)
@@ -93,7 +91,7 @@ package struct Endpoints: Sendable {
             answer(model.body, to: exchange, trace)
         case .health: answer(Array(#"{"status":"ok"}"#.utf8), to: exchange, trace)
         case .readiness: answerReadiness(exchange, trace, showsChecks: request.listener == .adminServer)
-        case .metrics: answerMetrics(exchange)
+        case .metrics: try answerMetrics(exchange)
         case .adminTenants: answer(try admin.tenants(request.query), to: exchange, trace)
         case .adminTransactions: answer(try admin.transactions(request.query), to: exchange, trace)
         }
@@ -148,13 +146,11 @@ package struct Endpoints: Sendable {
         answer(writer.bytes, status: isReady ? 200 : 503, to: exchange, trace)
     }
 
-    private func answerMetrics(_ exchange: Exchange) {
+    private func answerMetrics(_ exchange: Exchange) throws(GatewayError) {
+        let text = try metrics()
         discardBody(exchange)
-        for (label, value) in gauges() {
-            services.metrics.makeRecorder(label: label, dimensions: [], aggregate: false).record(value)
-        }
         AnswerHead(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8").write(to: exchange)
-        exchange.write(services.metrics.text())
+        exchange.write(text)
     }
 
     /// What is left unread would be taken for the next request on the connection; the pool drops it, too, but asks for it here.

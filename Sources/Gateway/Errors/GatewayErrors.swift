@@ -2,6 +2,7 @@ import Core
 import Dialects
 import FastCGI
 import HTTPClient
+import Observability
 import Quota
 import Settlement
 import Tenancy
@@ -285,6 +286,11 @@ extension GatewayError {
 
     static let shuttingDown = unavailable(
         "SHUTTING_DOWN", "This server is restarting. Please try again.", detail: "drain deadline passed")
+
+    init(_ error: SharedMetricsError) {
+        self = .unavailable(
+            "METRICS_UNAVAILABLE", "The metrics cannot be read right now.", detail: "\(error)")
+    }
 
     static let overloaded = unavailable(
         "OVERLOADED", "This server has more requests than it can serve. Please try again.",

@@ -22,6 +22,7 @@ package final class Responder: Sendable {
     private let endpoints: Endpoints
     private let pool: ResponderPool
     private let watchers: Watchers
+    private let sharedMetrics: SharedMetrics?
 
     private struct Watchers: Sendable {
         let listener: PostgresListener
@@ -37,13 +38,21 @@ package final class Responder: Sendable {
         self.services = services
         try Responder.prepare(services)
         do {
-            let gaugeSource = PoolGauges()
-            endpoints = try Endpoints(services) { gaugeSource.values(of: services) }
+            let gauges = PoolGauges()
+            let shared = try Responder.joinMetrics(services) { gauges.text(of: services) }
+            sharedMetrics = shared
+            endpoints = try Endpoints(services) { () throws(GatewayError) in
+                guard let shared else { return gauges.text(of: services) }
+                // Figures of a part of the processes would look like counters that went back: better none.
+                do throws(SharedMetricsError) { return try shared.merged() } catch {
+                    throw GatewayError(error)
+                }
+            }
             let endpoints = endpoints
             pool = try ResponderPool(
                 listening: listening, limits: configuration.responder, overloaded: { endpoints.refuse($0) },
                 handler: { endpoints.serve($0) })
-            gaugeSource.attach(pool)
+            gauges.attach(pool)
             try services.checkpoints.start()
             try services.money.retries.start()
             watchers = Watchers(listener: try Responder.watchChanges(services))
@@ -68,6 +77,8 @@ package final class Responder: Sendable {
                 "settlements left to the sweeper",
                 metadata: ["count": .stringConvertible(services.money.retries.count)])
         }
+        // Nobody is left to be told.
+        try? sharedMetrics?.publish()
         services.logger.notice("stopped")
     }
 
@@ -129,7 +140,7 @@ package final class Responder: Sendable {
         return true
     }
 
-    /// Follows announced changes; a reload each few seconds is the net beneath.
+    /// Follows announced changes; a reload now and then is the net beneath.
     private static func watchChanges(_ services: Services) throws(WorkerThread.CreationError)
         -> PostgresListener
     {
@@ -152,11 +163,41 @@ package final class Responder: Sendable {
         _ = try WorkerThread(name: "reload", isDetached: true) {
             let pause = Signal()
             while true {
-                _ = pause.wait(until: .after(seconds: 30))
+                _ = pause.wait(until: .after(seconds: services.configuration.reloadSeconds))
                 reload(services)
             }
         }
         return listener
+    }
+
+    /// Joins those that share the runtime directory, and publishes this process's metrics there each second.
+    private static func joinMetrics(
+        _ services: Services, own: @escaping @Sendable () -> String
+    ) throws -> SharedMetrics? {
+        guard let directory = services.configuration.runtimeDirectory else { return nil }
+        let shared: SharedMetrics
+        do throws(SharedMetricsError) {
+            shared = try SharedMetrics(directory: directory, own: own)
+        } catch {
+            throw StartError(description: "TOLLGATE_RUNTIME_DIR: \(error)")
+        }
+        _ = try WorkerThread(name: "metrics", isDetached: true) {
+            let pause = Signal()
+            var wasPublished = true
+            while true {
+                _ = pause.wait(until: .after(seconds: 1))
+                do throws(SharedMetricsError) {
+                    try shared.publish()
+                    wasPublished = true
+                } catch {
+                    if wasPublished {
+                        services.logger.error("metrics not published", metadata: ["error": "\(error)"])
+                    }
+                    wasPublished = false
+                }
+            }
+        }
+        return shared
     }
 
     /// Renews the lease under which this process owns its pending rows.

@@ -50,7 +50,9 @@ package struct Services: Sendable {
         money = MoneyStores(
             configuration.store, owner: owner.name, programName: "tollgated",
             connectionsMax: configuration.databaseConnectionsMax, crashPoints: crashPoints)
-        keys = KeyDirectory(database: money.database, pepper: configuration.store.pepper)
+        keys = KeyDirectory(
+            database: money.database, pepper: configuration.store.pepper,
+            keepSeconds: configuration.reloadSeconds)
         tenants = TenantRegister(database: money.database)
         catalog = CatalogReader(database: money.database, pepper: configuration.store.pepper)
         httpClient = HTTPTransport()

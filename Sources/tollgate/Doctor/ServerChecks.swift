@@ -34,7 +34,7 @@ struct ServerChecks {
         case .notConnected(let code):
             return .fail(
                 "tollgated", "no connection to \(path): \(String(cString: strerror(code)))",
-                "systemctl start tollgated.socket tollgated.service; TOLLGATE_SOCKET names another place")
+                "systemctl start tollgated.socket tollgated@1.service; TOLLGATE_SOCKET names another place")
         }
     }
 
