@@ -62,7 +62,7 @@ package final class LedgerWriter: Sendable {
     }
 
     /// How many rows were written in one database transaction.
-    package var batches: BatchFigures { lane.figures }
+    package var batches: BatchFigures { batch.count.figures }
 
     /// Writes and waits until the outcome is known.
     package func write(_ write: Write) -> Outcome {
@@ -82,11 +82,13 @@ struct LedgerBatch: Sendable {
     let database: PostgresPool
     let owner: String
     let attemptsMax: Int
+    let count = BatchCount()
     /// How long after its begin a batch may still be halved: all writers of this process wait for it.
     var divideMilliseconds = 10_000
 
     func run(_ writes: [LedgerWriter.Write]) -> [LedgerWriter.Outcome] {
-        run(writes, wasUnknown: false, until: .after(milliseconds: divideMilliseconds))
+        count.add(items: writes.count)
+        return run(writes, wasUnknown: false, until: .after(milliseconds: divideMilliseconds))
     }
 
     private func run(

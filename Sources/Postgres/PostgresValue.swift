@@ -142,7 +142,10 @@ struct ParameterBuffer {
         var text = text
         bytes.append(UInt8(ascii: "\""))
         text.withUTF8 { utf8 in
-            guard utf8.contains(where: ParameterBuffer.needsEscape) else { return bytes += utf8 }
+            guard utf8.contains(where: ParameterBuffer.needsEscape) else {
+                bytes += utf8
+                return
+            }
             for byte in utf8 {
                 if ParameterBuffer.needsEscape(byte) { bytes.append(UInt8(ascii: "\\")) }
                 bytes.append(byte)

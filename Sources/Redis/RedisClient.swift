@@ -7,7 +7,7 @@ package import Threads
 /// timeout or not at all, and answered within another; connecting adds the connect timeout. While the server cannot be
 /// reached calls fail at once, but for one that tries to connect every tenth of a second.
 package final class RedisClient: Sendable {
-    private let lanes: [(health: LaneHealth, queue: BatchLane<RedisRequest, RedisOutcome>)]
+    private let lanes: [(health: LaneHealth, lane: RedisLane, queue: BatchLane<RedisRequest, RedisOutcome>)]
     private let next = Atomic<UInt>(0)
     private let commandTimeoutMilliseconds: Int
 
@@ -21,7 +21,7 @@ package final class RedisClient: Sendable {
             let queue = BatchLane(itemsMax: configuration.batchMax, waitingMax: configuration.waitingMax) {
                 requests in lane.run(requests)
             }
-            return (health, queue)
+            return (health, lane, queue)
         }
     }
 
@@ -89,7 +89,7 @@ package final class RedisClient: Sendable {
 
     /// How many calls went out together in one write.
     package var batches: BatchFigures {
-        lanes.reduce(BatchFigures()) { $0 + $1.queue.figures }
+        lanes.reduce(BatchFigures()) { $0 + $1.lane.sent.figures }
     }
 
     private func single(_ work: RedisRequest.Work) throws(RedisError) -> RedisReply {

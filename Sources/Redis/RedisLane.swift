@@ -32,6 +32,8 @@ final class RedisLane: @unchecked Sendable {
     private var connection: RedisConnection?
     private var commands = CommandBuffer()
     private let health: LaneHealth
+    /// The commands of each write.
+    let sent = BatchCount()
 
     /// How the replies to one request are found among those to the batch.
     private enum Slot {
@@ -94,6 +96,7 @@ final class RedisLane: @unchecked Sendable {
         let refreshCount = facts.isTimeStale ? RedisConnection.appendRefresh(to: &commands) : 0
         let slots = requests.map { append($0, facts) }
         let count = slots.reduce(refreshCount) { $0 + $1.replyCount }
+        sent.add(items: count - refreshCount)
         var replies = try exchange(count, deadline, on: connection)
         connection.refresh(replies.prefix(refreshCount))
         replies.removeFirst(refreshCount)

@@ -9,7 +9,7 @@ package struct BatchFigures: Sendable, Equatable {
     /// Items in the largest.
     package var itemsLargest: Int64 = 0
 
-    /// Creates the figures of a lane that nothing went through.
+    /// Creates the figures of no batch.
     package init() {}
 
     /// The figures of several lanes together.
@@ -23,21 +23,23 @@ package struct BatchFigures: Sendable, Equatable {
 }
 
 /// Counts batches; any thread adds and reads.
-@usableFromInline final class BatchCount: Sendable {
+package final class BatchCount: Sendable {
     private let batches = Atomic<Int64>(0)
     private let items = Atomic<Int64>(0)
     private let itemsLargest = Atomic<Int64>(0)
 
-    @usableFromInline init() {}
+    /// Creates a count of nothing.
+    package init() {}
 
     /// Counts one batch.
-    @usableFromInline func add(items count: Int) {
+    package func add(items count: Int) {
         batches.add(1, ordering: .relaxed)
         items.add(Int64(count), ordering: .relaxed)
         itemsLargest.max(Int64(count), ordering: .relaxed)
     }
 
-    var figures: BatchFigures {
+    /// What was counted so far.
+    package var figures: BatchFigures {
         var figures = BatchFigures()
         figures.batches = batches.load(ordering: .relaxed)
         figures.items = items.load(ordering: .relaxed)

@@ -31,7 +31,6 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     @usableFromInline let itemsMax: Int
     @usableFromInline let waitingMax: Int
     @usableFromInline let run: @Sendable ([Item]) -> [Outcome]
-    @usableFromInline let count = BatchCount()
 
     /// Creates a lane.
     ///
@@ -47,9 +46,6 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         self.waitingMax = waitingMax
         self.run = run
     }
-
-    /// What went through since the lane was made.
-    package var figures: BatchFigures { count.figures }
 
     /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
     @inlinable
@@ -79,7 +75,6 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
             state.waiting.removeFirst(taken.count)
             return taken
         }
-        count.add(items: others.count + 1)
         let outcomes = run([own.item] + others.map { $0.item })
         precondition(outcomes.count == others.count + 1, "a batch must return one outcome for each item")
         // The lead moves on before the others are told, so that the next batch starts at once.

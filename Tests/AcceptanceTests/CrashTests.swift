@@ -23,8 +23,7 @@ import Testing
         var testDescription: String { "after step \(specification)" }
 
         static let all = [
-            // A new process does not know its Redis: its first order is a miss, its second takes the hold.
-            Point(specification: "1:2", left: nil, leavesHold: true, callsProvider: false, isCharged: false),
+            Point(specification: "1", left: nil, leavesHold: true, callsProvider: false, isCharged: false),
             Point(
                 specification: "2", left: "pending", leavesHold: true, callsProvider: false, isCharged: false),
             Point(

@@ -56,7 +56,8 @@ import Threads
     }
 
     @Test func `the size of batches is what came between two moments`() {
-        let before = Metrics(text: "# TYPE w_total counter\nw_total 10\nc_total 20\nc_max 9.0\nx{a=\"b\"} 1\n")
+        let before = Metrics(
+            text: "# TYPE w_total counter\nw_total 10\nc_total 20\nc_max 9.0\nx{a=\"b\"} 1\n")
         let after = Metrics(text: "w_total 20\nc_total 50\nc_max 12.0\n")
         let size = Metrics.size(before, after, batches: "w", items: "c")
         #expect(size?.average == 3)

@@ -40,9 +40,6 @@ import Threads
         #expect(journal.overlaps.value == 0)
         #expect(journal.batches.flatMap { $0 }.sorted() == Array(0..<128_000))
         #expect(journal.batches.allSatisfy { (1...100).contains($0.count) })
-        #expect(lane.figures.batches == Int64(journal.batches.count))
-        #expect(lane.figures.items == 128_000)
-        #expect(lane.figures.itemsLargest == journal.batches.map { Int64($0.count) }.max())
     }
 
     @Test func `a lone caller waits for nobody and runs its batch itself`() {
