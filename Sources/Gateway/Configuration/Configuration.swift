@@ -53,6 +53,10 @@ package struct Configuration: Sendable {
         responder.workersMin = settings.integer(
             "TOLLGATE_WORKERS_MIN", default: min(8, responder.workersMax), in: 0...responder.workersMax)
         responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
+        // Whoever runs, waits or is being refused holds one, and nginx keeps some that are idle.
+        responder.connectionsMax = max(
+            responder.connectionsMax, responder.workersMax + responder.queueMax + 2_048)
+        responder.workerIdleSeconds = settings.integer("TOLLGATE_IDLE_SECONDS", default: 30, in: 1...3_600)
         responder.writeTimeoutSeconds = settings.integer(
             "TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
         bodyBytesMax = settings.integer(
