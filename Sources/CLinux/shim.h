@@ -1,5 +1,6 @@
 #pragma once
 /* glibc functions that its headers show only with _GNU_SOURCE, which Swift's Glibc module is built without. */
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <spawn.h>

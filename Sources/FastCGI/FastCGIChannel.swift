@@ -72,6 +72,8 @@ final class FastCGIChannel: ExchangeChannel {
             return false
         }
         pipes.giveBack(pipe)
+        // Its 8 KiB have been read from for the last time; a stream would keep them for minutes.
+        FCGX_FreeStream(&request.pointee.in)
         request.pointee.ipcFd = descriptor
         return true
     }

@@ -7,10 +7,10 @@ import Threads
 /// Read by us and not by libfcgi, so that every wait has a deadline and a large body goes straight to where it is wanted.
 final class RequestInput {
     /// How much is read at first, and when the next record's header is wanted: a small request at once, little of a large body.
-    private static let firstBytes = 16 * 1_024
+    private static let firstBytes = 8 * 1_024
     private static let headerReadBytes = 2 * 1_024
 
-    private let buffer: UnsafeMutableRawBufferPointer
+    private var buffer: UnsafeMutableRawBufferPointer
     private let parametersBytesMax: Int
     private var descriptor: Int32 = -1
     private var requestID = 0
@@ -24,10 +24,11 @@ final class RequestInput {
 
     init(parametersBytesMax: Int) {
         self.parametersBytesMax = parametersBytesMax
-        // Beside the parameters there are record headers; pages that no request reaches never become memory.
-        let bytes = parametersBytesMax + parametersBytesMax / 8 + Self.firstBytes
-        buffer = .allocate(byteCount: bytes, alignment: 16)
+        buffer = .allocate(byteCount: Self.firstBytes, alignment: 16)
     }
+
+    /// The largest buffer: beside the parameters there are record headers.
+    private var bufferBytesMax: Int { parametersBytesMax + parametersBytesMax / 8 + Self.firstBytes }
 
     deinit {
         buffer.deallocate()
@@ -41,10 +42,14 @@ final class RequestInput {
         self.descriptor = descriptor
         (contentBytes, paddingBytes, isDone) = (0, 0, false)
         unused = 0..<0
-        while unused.count < buffer.count {
-            guard case .bytes = fill(to: unused.isEmpty ? Self.firstBytes : buffer.count, deadline) else {
-                return nil
+        // One long request in thousands must not leave each worker with a large buffer.
+        if buffer.count > Self.firstBytes { resize(to: Self.firstBytes) }
+        while true {
+            if unused.count == buffer.count {
+                guard buffer.count < bufferBytesMax else { return nil }
+                resize(to: bufferBytesMax)
             }
+            guard case .bytes = fill(to: buffer.count, deadline) else { return nil }
             let seen = UnsafeRawBufferPointer(rebasing: buffer[unused])
             switch RequestScan.scan(seen, parametersBytesMax: parametersBytesMax) {
             case .incomplete: continue
@@ -56,7 +61,15 @@ final class RequestInput {
                 return UnsafeRawBufferPointer(rebasing: buffer[..<bytes])
             }
         }
-        return nil
+    }
+
+    /// Replaces the buffer by one of another size that begins with the same unused bytes.
+    private func resize(to bytes: Int) {
+        let other = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: 16)
+        other.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[unused]))
+        unused = 0..<unused.count
+        buffer.deallocate()
+        buffer = other
     }
 
     /// Reads up to `target.count` bytes of the body, at least one.

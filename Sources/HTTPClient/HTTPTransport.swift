@@ -65,4 +65,12 @@ package final class HTTPTransport: Sendable {
         try handle.begin(request, timeouts: timeouts, watching: watching)
         return HTTPTransfer(handle: handle, pool: pool)
     }
+
+    /// Closes connections that have been idle for too long, and returns how many.
+    ///
+    /// To be called now and then by a thread that has time: no other call does it.
+    @discardableResult
+    package func closeExpired() -> Int {
+        pool.prune()
+    }
 }

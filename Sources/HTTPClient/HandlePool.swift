@@ -20,8 +20,6 @@ final class HandlePool: Sendable {
 
     private let parts = (0..<(1 << partCountBits)).map { _ in Part() }
     private let count = Atomic<Int>(0)
-    /// When expired handles are looked for next, as nanoseconds of the monotonic clock.
-    private let pruneAfter = Atomic<Int64>(0)
     private let idleMax: Int
     private let idleMilliseconds: Int
 
@@ -48,7 +46,6 @@ final class HandlePool: Sendable {
     /// Keeps a handle whose transfer ended well; when there are too many, the oldest one near it gives way.
     func put(_ handle: TransferHandle) {
         let now = Deadline.now
-        prune(at: now)
         let isFull = count.add(1, ordering: .relaxed).oldValue >= idleMax
         // What is dropped is freed after the mutex, because closing a connection may be I/O.
         let dropped: TransferHandle? = parts[ownPart].idle.withLock { idle in
@@ -64,13 +61,12 @@ final class HandlePool: Sendable {
         if dropped != nil { count.subtract(1, ordering: .relaxed) }
     }
 
-    /// Drops what has been idle too long, at most once a second.
-    private func prune(at now: Deadline) {
-        let due = pruneAfter.load(ordering: .relaxed)
-        let next = now.advanced(milliseconds: 1_000).nanoseconds
-        guard due <= now.nanoseconds,
-            pruneAfter.compareExchange(expected: due, desired: next, ordering: .relaxed).exchanged
-        else { return }
+    /// Drops what has been idle too long, and returns how many.
+    ///
+    /// For a thread that has time: closing connections may be I/O.
+    func prune() -> Int {
+        let now = Deadline.now
+        var droppedCount = 0
         for part in parts {
             let dropped: [TransferHandle] = part.idle.withLock { idle in
                 var dropped: [TransferHandle] = []
@@ -84,7 +80,9 @@ final class HandlePool: Sendable {
                 return dropped
             }
             count.subtract(dropped.count, ordering: .relaxed)
+            droppedCount += dropped.count
         }
+        return droppedCount
     }
 
     private var ownPart: Int {

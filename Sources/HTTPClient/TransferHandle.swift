@@ -260,6 +260,8 @@ extension TransferHandle {
         set(CURLOPT_PROTOCOLS_STR, "http,https")
         // Empty, not unset: the environment's proxy is not for us.
         set(CURLOPT_PROXY, "")
+        // A quarter of the default: each of thousands of streams has one, and events are small.
+        set(CURLOPT_BUFFERSIZE, 4 * 1_024)
         // Without a directory beside the file libcurl parses the authorities once a handle, not once a connection.
         set(CURLOPT_CAPATH, nil)
         set(CURLOPT_CAINFO, configuration.caFile)

@@ -33,6 +33,21 @@ import Testing
         #expect(client.answer()?.hasSuffix("\r\n\r\n" + value) == true)
     }
 
+    @Test func `parameters may be long, and the next request is read all the same`() throws {
+        let responder = try TestResponder { exchange in
+            let body = (try? exchange.readBody(bytesMax: 20_000)) ?? []
+            answer(exchange, "200 OK", "\(exchange.parameter("LONG")?.utf8.count ?? 0) \(body.count)")
+        }
+        let client = try responder.connect()
+        for (length, body) in [(100_000, 20_000), (1, 0), (8_100, 1), (8_192, 20_000), (20_000, 1)] {
+            client.send(
+                Records.request(
+                    [("LONG", String(repeating: "x", count: length))],
+                    body: [UInt8](repeating: 1, count: body)))
+            #expect(client.answer()?.hasSuffix("\r\n\r\n\(length) \(body)") == true)
+        }
+    }
+
     @Test func `a body of five megabytes arrives and returns unchanged`() throws {
         let responder = try TestResponder(handler: echo)
         let client = try responder.connect()

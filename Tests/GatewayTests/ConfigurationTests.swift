@@ -118,6 +118,14 @@ import Testing
             mistakes(environment) == ["TOLLGATE_WORKERS_MIN is '5', but must be a whole number from 0 to 4"])
     }
 
+    @Test func `there are connections for all that run and wait`() throws {
+        var environment = try least()
+        #expect(try Configuration(environment: environment).responder.connectionsMax == 8_192)
+        environment["TOLLGATE_WORKERS_MAX"] = "20000"
+        environment["TOLLGATE_QUEUE_MAX"] = "5000"
+        #expect(try Configuration(environment: environment).responder.connectionsMax > 25_000)
+    }
+
     @Test func `the pepper comes from its file, or from systemd's credentials`() throws {
         var environment = try least()
         let pepper = try Configuration(environment: environment).store.pepper.bytes

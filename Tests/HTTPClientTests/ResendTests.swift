@@ -69,4 +69,19 @@ struct ResendTests {
         _ = try server.exchange(transport)
         #expect(server.connectionCount == 2)
     }
+
+    @Test func `only connections that were idle for too long are closed`() throws {
+        var configuration = HTTPTransport.Configuration()
+        configuration.idleSecondsMax = 1
+        let transport = HTTPTransport(configuration: configuration)
+        let server = try ScriptedServer { peer in
+            while peer.readRequest() != nil { peer.send(answer("x")) }
+        }
+        defer { server.stop() }
+        _ = try server.exchange(transport)
+        #expect(transport.closeExpired() == 0)
+        pause(milliseconds: 1_100)
+        #expect(transport.closeExpired() == 1)
+        #expect(transport.closeExpired() == 0)
+    }
 }

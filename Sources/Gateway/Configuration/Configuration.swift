@@ -62,6 +62,7 @@ package struct Configuration: Sendable {
         responder.queueMax = settings.integer("TOLLGATE_QUEUE_MAX", default: 1_024, in: 0...100_000)
         // Room for all that may run and wait, and as much again that is idle: what is not accepted waits unseen in the kernel.
         responder.connectionsMax = max(8_192, 2 * (responder.workersMax + responder.queueMax))
+        responder.workerIdleSeconds = settings.integer("TOLLGATE_IDLE_SECONDS", default: 30, in: 1...3_600)
         responder.writeTimeoutSeconds = settings.integer(
             "TOLLGATE_WRITE_TIMEOUT_SECONDS", default: 30, in: 1...600)
         bodyBytesMax = settings.integer(

@@ -57,6 +57,7 @@ package final class Responder: Sendable {
             try services.money.retries.start()
             watchers = Watchers(listener: try Responder.watchChanges(services))
             try Responder.renewLease(services)
+            try Housekeeping(pool: pool, httpClient: services.httpClient).start()
         } catch {
             throw StartError(description: "\(error)")
         }

@@ -55,7 +55,9 @@ package struct Services: Sendable {
             keepSeconds: configuration.reloadSeconds)
         tenants = TenantRegister(database: money.database)
         catalog = CatalogReader(database: money.database, pepper: configuration.store.pepper)
-        httpClient = HTTPTransport()
+        var transport = HTTPTransport.Configuration()
+        transport.idleSecondsMax = min(transport.idleSecondsMax, configuration.responder.workerIdleSeconds)
+        httpClient = HTTPTransport(configuration: transport)
         checkpoints = StreamCheckpoints(ledger: money.ledger)
     }
 }

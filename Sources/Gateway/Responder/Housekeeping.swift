@@ -1,0 +1,51 @@
+import CLinux
+import FastCGI
+import HTTPClient
+import Threads
+
+/// Gives memory back to the system after a load, on a thread of its own, once a second.
+///
+/// Workers that were idle for long have ended by themselves. What remains is their providers' connections, which only this
+/// thread closes, and what glibc keeps of freed memory: only the end of a heap returns by itself, and some long-lived byte
+/// is always near it.
+struct Housekeeping: Sendable {
+    private let pool: ResponderPool
+    private let httpClient: HTTPTransport
+
+    init(pool: ResponderPool, httpClient: HTTPTransport) {
+        self.pool = pool
+        self.httpClient = httpClient
+    }
+
+    /// Runs for as long as the process.
+    func start() throws(WorkerThread.CreationError) {
+        _ = try WorkerThread(name: "housekeeping", isDetached: true) {
+            let pause = Signal()
+            var moment = TrimMoment()
+            while true {
+                _ = pause.wait(until: .after(seconds: 1))
+                let closed = httpClient.closeExpired()
+                // Walks all heaps and locks one after another, some milliseconds each: hence not while a load goes on.
+                if moment.hasCome(workers: pool.statistics.workers, closed: closed) { malloc_trim(0) }
+            }
+        }
+    }
+}
+
+/// Finds the moment after a load at which there is freed memory to give back.
+///
+/// A second in which nothing more ended, when half of the workers there were at most have ended since the last such moment.
+struct TrimMoment {
+    private var workersMost = 0
+    private var workersBefore = 0
+
+    /// Takes what a second brought: how many workers there are, and how many idle connections were closed.
+    mutating func hasCome(workers: Int, closed: Int) -> Bool {
+        defer { workersBefore = workers }
+        workersMost = max(workersMost, workers)
+        let isMuchLess = workersMost > 0 && workers <= workersMost / 2
+        guard isMuchLess, workers >= workersBefore, closed == 0 else { return false }
+        workersMost = workers
+        return true
+    }
+}

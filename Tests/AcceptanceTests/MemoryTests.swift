@@ -1,0 +1,38 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What tollgated keeps of the system's memory.
+@Suite struct MemoryTests {
+    /// ThreadSanitizer brings an allocator of its own, which keeps what it has.
+    static let isThreadSanitized = dlsym(nil, "__tsan_acquire") != nil
+
+    /// Memory of its own, in KiB: heaps and stacks.
+    private func memoryKiB(of process: Int32) throws -> Int {
+        let text = try String(contentsOfFile: "/proc/\(process)/smaps_rollup", encoding: .utf8)
+        let line = text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") }
+        return try #require(line.flatMap { Int($0.split(separator: " ")[1]) })
+    }
+
+    @Test(.disabled(if: MemoryTests.isThreadSanitized))
+    func `after three hundred streams at once their memory is given back`() throws {
+        let gateway = try TestGateway(
+            environment: ["TOLLGATE_IDLE_SECONDS": "1", "TOLLGATE_LOG_LEVEL": "error"])
+        let tenant = try gateway.stores.makeTenant("tenant", balance: "1000")
+        let key = try gateway.stores.makeKey(tenant)
+        let process = try #require(gateway.processID)
+        let order = ChatOrder(model: "sim-slow", isStream: true)
+        #expect(try gateway.insistingChat(order, key: key).isComplete(order))
+        let before = try memoryKiB(of: process)
+
+        let answers = try Concurrently.run(300) { _ in try gateway.insistingChat(order, key: key) }
+        #expect(answers.allSatisfy { $0.isComplete(order) })
+        let after = try memoryKiB(of: process)
+        #expect(after > before + 16 * 1_024, "the streams were not there at the same time")
+        // What stays are stacks that glibc keeps for the next threads, and the pages in use of each heap.
+        #expect(
+            Eventually.holds { ((try? memoryKiB(of: process)) ?? .max) < before + 10 * 1_024 },
+            "from \(before) to \(after) KiB and back to \(try memoryKiB(of: process))")
+    }
+}
