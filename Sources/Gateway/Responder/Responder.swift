@@ -34,6 +34,7 @@ package final class Responder: Sendable {
     package init(
         _ configuration: Configuration, listening: [Int32], metrics: PrometheusRegistry, logger: Logger
     ) throws(StartError) {
+        Housekeeping.limitHeaps()
         let services = Services(configuration, metrics: metrics, logger: logger)
         self.services = services
         try Responder.prepare(services)

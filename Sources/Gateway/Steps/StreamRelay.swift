@@ -44,8 +44,8 @@ struct StreamRelay: ~Copyable {
         checkpoint = CheckpointSlot(
             tenant: context.quotaCheck.hold.tenant, trace: context.trace, providerModelID: selected.id,
             priceVersion: selected.price?.version ?? 0, inputTokens: inputEstimate)
-        received.reserveCapacity(16 * 1024)
-        outgoing.reserveCapacity(16 * 1024)
+        received.reserveCapacity(4 * 1024)
+        outgoing.reserveCapacity(4 * 1024)
     }
 
     /// Relays until the stream ends; fails only when the client has seen nothing of the answer.
