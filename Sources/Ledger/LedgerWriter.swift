@@ -2,10 +2,10 @@ import Core
 package import Postgres
 package import Threads
 
-/// The one writer of billing transactions in this process: what all workers have queued becomes one database transaction.
+/// Writes billing transactions in batches: what several workers want becomes one database transaction.
 ///
-/// A worker sleeps until its row is durable. While one batch commits the next gathers, so a busy second costs a few hundred
-/// commits and not thousands. A batch that fails as a whole is halved until the bad row fails alone; one whose COMMIT got no
+/// Whoever has gathered writes hands them over together; single ones wait for each other, and while one batch commits the next
+/// gathers. So a busy second costs a few hundred commits and not thousands. A batch that fails as a whole is halved until the bad row fails alone; one whose COMMIT got no
 /// answer is repeated, because every statement in it is idempotent.
 package final class LedgerWriter: Sendable {
     /// What a worker asks for.
@@ -46,7 +46,7 @@ package final class LedgerWriter: Sendable {
     /// Creates a writer.
     ///
     /// - Parameters:
-    ///   - database: Where to; one connection is used at a time.
+    ///   - database: Where to; each batch that is being written uses a connection.
     ///   - owner: The name of this process in the rows it inserts.
     ///   - batchMax: The most rows in one database transaction.
     ///   - waitingMax: The most workers that may wait.
