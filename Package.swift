@@ -118,6 +118,9 @@ let package = Package(
                 "Threads", arguments,
             ]),
 
+        // Owns: what tests of any target need: waiting, threads, sockets, random numbers.
+        .target(
+            name: "TestTools", dependencies: ["Threads"], path: "Tests/TestTools", swiftSettings: settings),
         // Owns: what tests of several targets need: stores, the whole gateway, commands.
         .target(
             name: "TestSupport",
@@ -125,15 +128,14 @@ let package = Package(
                 "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger",
                 "Postgres",
                 "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
-                "Threads",
-                "tollgate", "tollgated",
+                "TestTools", "Threads", "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
-        tests("ThreadsTests", ["CLinux", "Threads"]),
+        tests("ThreadsTests", ["CLinux", "TestTools", "Threads"]),
         tests("ObservabilityTests", ["Observability", "PrivateServers", "Threads", logging, metrics]),
         tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
-        tests("RoutingTests", ["Core", "Routing"]),
-        tests("CoreTests", ["Core"]),
+        tests("RoutingTests", ["Core", "Routing", "TestTools"]),
+        tests("CoreTests", ["Core", "TestTools"]),
         tests(
             "GatewayTests",
             [
@@ -141,39 +143,43 @@ let package = Package(
                 "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
             ]),
         tests("TidyTests", ["PrivateServers"]),
-        tests("JSONTests", ["JSON"]),
-        tests("DialectsTests", ["Dialects", "JSON"]),
-        tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "Threads"]),
-        tests("HTTPClientTests", ["HTTPClient", "Threads"]),
-        tests("ProviderSimulatorTests", ["HTTPClient", "ProviderSimulator", "Threads"]),
-        tests("PrivateServersTests", ["PrivateServers", "Threads"]),
-        tests("PostgresTests", ["Postgres", "PrivateServers", "Threads"]),
-        tests("RedisTests", ["PrivateServers", "Redis", "Threads"]),
-        tests("BenchTests", ["Bench", "Core", "ProviderSimulator", "Threads"]),
-        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "Threads"]),
-        tests("QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "Threads"]),
-        tests("LedgerTests", ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "Threads"]),
-        tests("SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "Threads"]),
+        tests("JSONTests", ["JSON", "TestTools"]),
+        tests("DialectsTests", ["Dialects", "JSON", "TestTools"]),
+        tests("FastCGITests", ["CLinux", "FastCGI", "PrivateServers", "TestTools", "Threads"]),
+        tests("HTTPClientTests", ["HTTPClient", "PrivateServers", "TestTools", "Threads"]),
+        tests(
+            "ProviderSimulatorTests",
+            ["HTTPClient", "PrivateServers", "ProviderSimulator", "TestTools", "Threads"]),
+        tests("PrivateServersTests", ["PrivateServers", "TestTools", "Threads"]),
+        tests("PostgresTests", ["Postgres", "PrivateServers", "TestTools", "Threads"]),
+        tests("RedisTests", ["PrivateServers", "Redis", "TestTools", "Threads"]),
+        tests("BenchTests", ["Bench", "Core", "ProviderSimulator", "TestTools", "Threads"]),
+        tests("InstallationTests", ["FastCGI", "Installation", "PrivateServers", "TestTools", "Threads"]),
+        tests(
+            "QuotaTests", ["Core", "PrivateServers", "Quota", "Redis", "TestSupport", "TestTools", "Threads"]),
+        tests(
+            "LedgerTests",
+            ["Core", "Ledger", "Postgres", "PrivateServers", "TestSupport", "TestTools", "Threads"]),
+        tests(
+            "SchemaTests", ["Postgres", "PrivateServers", "Schema", "TestSupport", "TestTools", "Threads"]),
         tests(
             "SettlementTests",
             [
                 "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
-                "TestSupport",
-                "Threads",
+                "TestSupport", "TestTools", "Threads",
             ]),
         tests(
             "JobsTests",
             [
                 "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Settlement", "TestSupport",
-                "Threads",
+                "TestTools", "Threads",
             ]),
         tests(
             "AcceptanceTests",
             [
                 "Catalog", "Core", "Dialects", "Gateway", "HTTPClient", "JSON", "Ledger", "Postgres",
                 "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy",
-                "TestSupport",
-                "Threads",
+                "TestSupport", "TestTools", "Threads",
             ], exclude: ["Python"]),
     ]
 )

@@ -4,6 +4,7 @@ import Ledger
 import ProviderSimulator
 import Quota
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -4,6 +4,7 @@ import Gateway
 import Ledger
 import Postgres
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

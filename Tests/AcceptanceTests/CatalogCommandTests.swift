@@ -3,6 +3,7 @@ import Foundation
 import Ledger
 import ProviderSimulator
 import TestSupport
+import TestTools
 import Testing
 
 /// Lists of what an installation has, and removals, against a running gateway.

@@ -2,6 +2,7 @@ import Catalog
 import Core
 import Gateway
 import TestSupport
+import TestTools
 import Testing
 
 /// Models that a test adds to a running gateway.

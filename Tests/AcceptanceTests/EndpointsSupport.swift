@@ -5,6 +5,7 @@ import Glibc
 import Ledger
 import Quota
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

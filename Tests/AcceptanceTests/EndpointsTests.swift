@@ -5,6 +5,7 @@ import Ledger
 import PrivateServers
 import Redis
 import TestSupport
+import TestTools
 import Testing
 
 /// The public endpoints beside chat completions, and which server has which.

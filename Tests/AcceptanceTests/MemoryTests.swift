@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestTools
 import Testing
 
 /// What tollgated keeps of the system's memory.

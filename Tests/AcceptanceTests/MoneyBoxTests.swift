@@ -8,6 +8,7 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 
 /// The money boxes of the original requirements, each by its number.

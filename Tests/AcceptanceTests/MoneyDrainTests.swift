@@ -9,6 +9,7 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

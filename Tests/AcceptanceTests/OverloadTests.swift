@@ -7,6 +7,7 @@ import ProviderSimulator
 import Quota
 import Synchronization
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

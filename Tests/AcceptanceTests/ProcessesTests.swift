@@ -6,6 +6,7 @@ import Postgres
 import PrivateServers
 import Redis
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -2,6 +2,7 @@ import Foundation
 import Ledger
 import ProviderSimulator
 import TestSupport
+import TestTools
 import Testing
 
 /// Where a provider may be, seen from outside: through a real tollgated.

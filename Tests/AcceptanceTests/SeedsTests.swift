@@ -8,6 +8,7 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 
 /// Boxes 8.1, R1 and R3 of the original requirements.

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import PrivateServers
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -1,6 +1,7 @@
 import Foundation
 import PrivateServers
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -13,17 +14,7 @@ final class StreamingClient {
     /// Connects to `http://127.0.0.1:PORT`.
     init(_ url: String) throws {
         let port = try #require(url.split(separator: ":").last.flatMap { UInt16($0) })
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let code = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(code == 0, "nobody listens at \(url)")
+        descriptor = try #require(TestSocket.connect(port: port), "nobody listens at \(url)")
     }
 
     deinit {
@@ -34,14 +25,7 @@ final class StreamingClient {
 
     /// Sends bytes; a server that has answered before it read them all may refuse the rest.
     func send(_ bytes: [UInt8]) {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            sent += count
-        }
+        TestSocket.send(bytes, on: descriptor)
     }
 
     /// Sends text.

@@ -1,6 +1,7 @@
 import Core
 import Ledger
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
+import TestTools
 import Testing
-import Threads
 
 /// A provider whose every byte a test sends itself, in step with what its client reads.
 final class StreamingProvider {
@@ -11,20 +11,7 @@ final class StreamingProvider {
 
     /// Begins listening.
     init() throws {
-        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
-        listener = socket(AF_INET, Int32(kind), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &address) { [listener] pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 64) == 0
-                    && getsockname(listener, $0, &length) == 0
-            }
-        }
-        port = UInt16(bigEndian: address.sin_port)
-        try #require(isListening)
+        (listener, port) = try TestSocket.listen(isBlocking: false)
     }
 
     deinit {
@@ -98,7 +85,7 @@ final class StreamingProvider {
         }
 
         private func send(_ bytes: [UInt8]) {
-            _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            TestSocket.send(bytes, on: descriptor)
         }
 
         /// Answers with JSON.

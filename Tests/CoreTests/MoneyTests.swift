@@ -1,4 +1,5 @@
 import Core
+import TestTools
 import Testing
 
 @Suite struct MoneyTests {

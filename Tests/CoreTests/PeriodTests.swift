@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import TestTools
 import Testing
 
 @Suite struct PeriodTests {

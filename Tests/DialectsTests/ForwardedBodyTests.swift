@@ -1,5 +1,6 @@
 import Dialects
 import JSON
+import TestTools
 import Testing
 
 @Suite struct ForwardedBodyTests {

@@ -1,5 +1,6 @@
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -38,7 +39,7 @@ import Threads
         let milliseconds = try #require(note.first())
         #expect((0..<1_050).contains(milliseconds))
         client.close()
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
     }
 
     @Test func `a client that waits is not gone`() throws {
@@ -71,11 +72,11 @@ import Threads
         }
         let client = try responder.connect()
         client.send(Records.request())
-        #expect(eventually { gate.arrived == 1 })
+        #expect(Eventually.holds { gate.arrived == 1 })
         client.close()
         gate.open()
-        #expect(eventually { note.all == [.clientGone, .clientGone] })
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { note.all == [.clientGone, .clientGone] })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
     }
 
     @Test func `a client that does not read meets the write deadline`() throws {
@@ -92,7 +93,7 @@ import Threads
         slow.send(Records.request())
         #expect(note.first() == .writeTimedOut)
         #expect((900_000_000..<4_000_000_000).contains(start.elapsedNanoseconds))
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
     }
 
     @Test func `slow readers do not slow others down`() throws {

@@ -1,5 +1,6 @@
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -25,7 +26,7 @@ import Threads
         }
         let clients = try (0..<5).map { _ in try responder.connect() }
         for client in clients { client.send(Records.request()) }
-        #expect(eventually { gate.arrived == 2 && responder.pool.statistics.queued == 3 })
+        #expect(Eventually.holds { gate.arrived == 2 && responder.pool.statistics.queued == 3 })
         responder.pool.drain(seconds: 30)
         #expect(!responder.hasEnded(within: 1))
         gate.open()
@@ -46,7 +47,7 @@ import Threads
         let client = try responder.connect()
         client.send(Records.request())
         #expect(client.answer() != nil)
-        #expect(eventually { responder.pool.statistics.connectionsIdle == 1 })
+        #expect(Eventually.holds { responder.pool.statistics.connectionsIdle == 1 })
         responder.pool.drain(seconds: 30)
         usleep(200_000)
         client.send(Records.request(body: Array("once more".utf8)))
@@ -64,7 +65,7 @@ import Threads
         }
         let running = try responder.connect()
         running.send(Records.request())
-        #expect(eventually { gate.arrived == 1 })
+        #expect(Eventually.holds { gate.arrived == 1 })
         responder.pool.drain(seconds: 30)
         usleep(100_000)
         // It waits in the backlog, for another process that shares the socket.
@@ -100,13 +101,13 @@ import Threads
         let responder = try TestResponder { _ in gate.pass() }
         let client = try responder.connect()
         client.send(Records.request())
-        #expect(eventually { gate.arrived == 1 })
+        #expect(Eventually.holds { gate.arrived == 1 })
         let start = Deadline.now
         responder.pool.drain(seconds: 1)
         #expect(responder.hasEnded(within: 10))
         #expect((1_900_000_000..<6_000_000_000).contains(start.elapsedNanoseconds))
         gate.open()
-        #expect(eventually { responder.pool.statistics.workers == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.workers == 0 })
     }
 
     @Test func `what is still queued at the deadline is answered by overloaded`() throws {
@@ -120,9 +121,9 @@ import Threads
         }
         let clients = try (0..<2).map { _ in try responder.connect() }
         clients[0].send(Records.request())
-        #expect(eventually { gate.arrived == 1 })
+        #expect(Eventually.holds { gate.arrived == 1 })
         clients[1].send(Records.request())
-        #expect(eventually { responder.pool.statistics.queued == 1 })
+        #expect(Eventually.holds { responder.pool.statistics.queued == 1 })
         responder.pool.drain(seconds: 1)
         #expect(clients[1].answer()?.hasSuffix("overloaded") == true)
         gate.open()

@@ -1,5 +1,6 @@
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 
 @Suite struct MalformedTests {
@@ -68,7 +69,7 @@ import Testing
             #expect(client.answer()?.hasSuffix("clientGone") == true, "sample \(index)")
             #expect(client.isClosedByResponder(), "sample \(index)")
         }
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
     }
 
     @Test func `padding after any record is skipped`() throws {
@@ -94,7 +95,7 @@ import Testing
             client.send(Array(request[..<cut]))
             client.close()
         }
-        #expect(eventually { responder.pool.statistics.connections == 0 && responder.becomesQuiet() })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 && responder.becomesQuiet() })
     }
 
     @Test func `a request that never becomes complete is given up at the deadline`() throws {
@@ -122,7 +123,7 @@ import Testing
             client.halfClose()
             _ = client.answer()
         }
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
         let client = try responder.connect()
         client.send(Records.request(body: Array("still here".utf8)))
         #expect(client.answer()?.hasSuffix("still here") == true)

@@ -1,9 +1,11 @@
 import FastCGI
 import Glibc
+import PrivateServers
+import TestTools
 import Testing
 import Threads
 
-@Suite(.enabled(if: access("/usr/sbin/nginx", X_OK) == 0)) struct NginxTests {
+@Suite struct NginxTests {
     @Test func `sixty-four clients behind nginx are all served over kept connections`() throws {
         var limits = ResponderLimits.small
         limits.workersMin = 8
@@ -16,19 +18,15 @@ import Threads
         let nginx = try Nginx(responder: responder.path)
         let failures = Note<String>()
         let socket = nginx.socket
-        let threads = try (0..<64).map { client in
-            try WorkerThread(name: "client") {
-                for index in 0..<25 {
-                    let body =
-                        "client \(client) request \(index) " + String(repeating: "x", count: client * 300)
-                    let answer = post(body, to: socket)
-                    if answer?.hasPrefix("HTTP/1.1 200") != true || answer?.contains(body) != true {
-                        failures.add(String((answer ?? "no answer").prefix(200)))
-                    }
+        try Concurrently.run(64) { client in
+            for index in 0..<25 {
+                let body = "client \(client) request \(index) " + String(repeating: "x", count: client * 300)
+                let answer = post(body, to: socket)
+                if answer?.hasPrefix("HTTP/1.1 200") != true || answer?.contains(body) != true {
+                    failures.add(String((answer ?? "no answer").prefix(200)))
                 }
             }
         }
-        for thread in threads { thread.join() }
         #expect(failures.all == [])
         let statistics = responder.pool.statistics
         #expect(statistics.served == 1_600)
@@ -47,21 +45,19 @@ import Threads
         let nginx = try Nginx(responder: responder.path)
         let socket = nginx.socket
         let failures = Note<String>()
-        let threads = try (0..<8).map { _ in
-            try WorkerThread(name: "client") {
-                for _ in 0..<400 {
-                    let answer = post("{}", to: socket)
-                    if answer?.hasSuffix("done") != true {
-                        failures.add(String((answer ?? "none").prefix(200)))
-                    }
+        let clients = try Concurrently.begin(8) { _ in
+            for _ in 0..<400 {
+                let answer = post("{}", to: socket)
+                if answer?.hasSuffix("done") != true {
+                    failures.add(String((answer ?? "none").prefix(200)))
                 }
             }
         }
-        #expect(eventually { responder.pool.statistics.served > 100 })
+        #expect(Eventually.holds { responder.pool.statistics.served > 100 })
         let running = try WorkerThread(name: "successor") { successor.run() }
         responder.pool.drain(seconds: 10)
         #expect(responder.hasEnded(within: 12))
-        for thread in threads { thread.join() }
+        _ = try clients.wait()
         #expect(failures.all == [])
         #expect(responder.pool.statistics.served + successor.statistics.served == 3_200)
         successor.drain(seconds: 0)
@@ -80,9 +76,10 @@ import Threads
             note.add(poll(&state, 1, 10_000) == 1 && exchange.isClientGone())
         }
         let nginx = try Nginx(responder: responder.path)
-        let descriptor = try #require(connectUnix(nginx.socket, timeoutSeconds: 10))
-        #expect(sendAll(descriptor, Array("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}".utf8)))
-        #expect(eventually { arrived.arrived == 1 })
+        let descriptor = try #require(TestSocket.connect(path: nginx.socket))
+        TestSocket.send(
+            Array("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}".utf8), on: descriptor)
+        #expect(Eventually.holds { arrived.arrived == 1 })
         let start = Deadline.now
         close(descriptor)
         #expect(note.first() == true)
@@ -93,29 +90,25 @@ import Threads
 
 /// Sends one request on a connection of its own and returns the whole answer.
 private func post(_ body: String, to socket: String) -> String? {
-    guard let descriptor = connectUnix(socket, timeoutSeconds: 20) else { return nil }
+    guard let descriptor = TestSocket.connect(path: socket, timeoutSeconds: 20) else { return nil }
     defer { close(descriptor) }
     let head =
         "POST /v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
-    guard sendAll(descriptor, Array((head + body).utf8)) else { return nil }
-    var answer: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 16_384)
-    while true {
-        let count = recv(descriptor, &buffer, buffer.count, 0)
-        guard count > 0 else { return count == 0 ? String(decoding: answer, as: UTF8.self) : nil }
-        answer += buffer[..<count]
-    }
+    TestSocket.send(Array((head + body).utf8), on: descriptor)
+    return TestSocket.receiveAll(descriptor)
 }
 
 /// A private nginx in a temporary folder, on unix sockets only.
 private final class Nginx {
-    let folder: String
     let socket: String
-    private var process: pid_t = 0
+    private let directory: TemporaryDirectory
+    private let process: ChildProcess
 
     init(responder: String) throws {
-        folder = try temporaryFolder()
-        socket = folder + "/http"
+        directory = try TemporaryDirectory()
+        let folder = directory.path
+        let socket = folder + "/http"
+        self.socket = socket
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         let temporary = kinds.map { "\($0)_temp_path \(folder)/tmp;" }.joined(separator: " ")
         let configuration = """
@@ -137,28 +130,14 @@ private final class Nginx {
         let file = open(folder + "/nginx.conf", O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
         _ = configuration.withCString { write(file, $0, strlen($0)) }
         close(file)
-        let arguments = ["nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"]
-        var pointers = arguments.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        // The test's threads block signals, which nginx would inherit.
-        var attributes = posix_spawnattr_t()
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_init(&attributes)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        posix_spawnattr_setsigmask(&attributes, &none)
-        defer { posix_spawnattr_destroy(&attributes) }
-        let code = posix_spawn(&process, "/usr/sbin/nginx", nil, &attributes, &pointers, nil)
-        guard code == 0 else { throw TestFailure.cannotSpawn(code) }
-        let path = socket
-        _ = eventually { connectUnix(path, timeoutSeconds: 1).map { close($0) } == 0 }
+        process = try ChildProcess(
+            ["/usr/sbin/nginx", "-p", folder, "-c", folder + "/nginx.conf", "-e", folder + "/error.log"],
+            logPath: folder + "/log")
+        let answers = Eventually.holds { TestSocket.connect(path: socket).map { close($0) } == 0 }
+        try #require(answers, "nginx does not answer")
     }
 
     func stop() {
-        kill(process, SIGQUIT)
-        waitpid(process, nil, 0)
-        for name in ["http", "pid", "error.log", "nginx.conf"] { unlink(folder + "/" + name) }
-        rmdir(folder + "/tmp")
-        rmdir(folder)
+        process.terminate(signal: SIGQUIT, until: .after(seconds: 10))
     }
 }

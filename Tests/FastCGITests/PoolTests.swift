@@ -1,5 +1,6 @@
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -50,11 +51,11 @@ import Threads
         }
         let clients = try (0..<40).map { _ in try responder.connect() }
         for client in clients { client.send(Records.request()) }
-        #expect(eventually { gate.arrived == 40 })
+        #expect(Eventually.holds { gate.arrived == 40 })
         #expect(responder.pool.statistics.workersBusy == 40)
         gate.open()
         for client in clients { #expect(client.answer()?.hasSuffix("done") == true) }
-        #expect(eventually { responder.pool.statistics.workers == 2 })
+        #expect(Eventually.holds { responder.pool.statistics.workers == 2 })
         clients[0].send(Records.request())
         #expect(clients[0].answer()?.hasSuffix("done") == true)
     }
@@ -72,7 +73,7 @@ import Threads
         let held = try (0..<4).map { _ in try responder.connect() }
         for (index, client) in held.enumerated() {
             client.send(Records.request())
-            #expect(eventually { gate.arrived + responder.pool.statistics.queued == index + 1 })
+            #expect(Eventually.holds { gate.arrived + responder.pool.statistics.queued == index + 1 })
         }
         for _ in 0..<10 {
             let refused = try responder.connect()
@@ -102,7 +103,7 @@ import Threads
         }
         let running = try responder.connect()
         running.send(Records.request())
-        #expect(eventually { gate.arrived == 1 })
+        #expect(Eventually.holds { gate.arrived == 1 })
         let waiting = try responder.connect()
         waiting.send(Records.request())
         #expect(waiting.answer()?.hasSuffix("overloaded") == true)
@@ -164,7 +165,7 @@ import Threads
         client.send(Records.request())
         #expect(client.answer() != nil)
         #expect(client.isClosedByResponder())
-        #expect(eventually { responder.pool.statistics.connections == 0 })
+        #expect(Eventually.holds { responder.pool.statistics.connections == 0 })
     }
 
     @Test func `a connection serves request after request`() throws {

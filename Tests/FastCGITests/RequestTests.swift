@@ -1,5 +1,6 @@
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 
 @Suite struct RequestTests {

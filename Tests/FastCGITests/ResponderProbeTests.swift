@@ -1,5 +1,7 @@
 import FastCGI
 import Glibc
+import PrivateServers
+import TestTools
 import Testing
 import Threads
 
@@ -21,29 +23,23 @@ import Threads
     }
 
     @Test func `a socket that is not there, or that nobody listens on, is told apart`() throws {
-        let folder = try temporaryFolder()
-        let path = folder + "/socket"
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/socket"
         let deadline = Deadline.after(seconds: 20)
         #expect(ResponderProbe.get("/", socketPath: path, until: deadline) == .notConnected(ENOENT))
         close(try UnixListener.open(path: path, mode: 0o600))
         #expect(ResponderProbe.get("/", socketPath: path, until: deadline) == .notConnected(ECONNREFUSED))
-        unlink(path)
-        rmdir(folder)
         let long = "/tmp/" + String(repeating: "x", count: 200)
         #expect(ResponderProbe.get("/", socketPath: long, until: deadline) == .notConnected(ENAMETOOLONG))
     }
 
     @Test func `one that takes the connection and says nothing is silent, also with a full backlog`() throws {
-        let folder = try temporaryFolder()
-        let path = folder + "/socket"
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/socket"
         let listener = try UnixListener.open(path: path, mode: 0o600, backlog: 0)
-        defer {
-            close(listener)
-            unlink(path)
-            rmdir(folder)
-        }
+        defer { close(listener) }
         // The first fills the backlog, the second waits before it.
-        let first = try #require(connectUnix(path, timeoutSeconds: 1))
+        let first = try #require(TestSocket.connect(path: path))
         defer { close(first) }
         let outcome = ResponderProbe.get("/", socketPath: path, until: .after(milliseconds: 100))
         #expect(outcome == .silent)

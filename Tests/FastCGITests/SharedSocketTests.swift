@@ -1,6 +1,7 @@
 import CLinux
 import FastCGI
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -26,16 +27,16 @@ import Threads
         let limit = full.pool.limits.workersMax
         var clients = try (0..<3 * limit).map { _ in try full.connect() }
         // More than it has workers, and nobody else to take them.
-        #expect(eventually { full.pool.statistics.accepted == 3 * limit })
+        #expect(Eventually.holds { full.pool.statistics.accepted == 3 * limit })
 
         var limits = ResponderLimits.small
         limits.workersMax = 100
         let other = try TestResponder(limits: limits, sharing: full, handler: echo)
-        #expect(eventually { other.pool.statistics.workers > 0 })
+        #expect(Eventually.holds { other.pool.statistics.workers > 0 })
         for count in 1...40 {
             clients.append(try full.connect())
             #expect(
-                eventually {
+                Eventually.holds {
                     full.pool.statistics.accepted + other.pool.statistics.accepted == 3 * limit + count
                 })
         }
@@ -65,7 +66,7 @@ import Threads
         // Time to fall asleep, so that it is the first whom the kernel wakes.
         usleep(200_000)
         let second = try TestResponder(sharing: first, handler: echo)
-        #expect(eventually { second.pool.statistics.workers > 0 })
+        #expect(Eventually.holds { second.pool.statistics.workers > 0 })
         first.pool.drain(seconds: 0)
         #expect(first.hasEnded(within: 10))
         let client = try first.connect()

@@ -1,14 +1,16 @@
 import FastCGI
 import Glibc
+import PrivateServers
 import Synchronization
+import TestTools
 import Threads
 
 /// A pool on a socket of its own in a temporary folder, and its acceptor on a thread.
 final class TestResponder {
-    let folder: String
     let path: String
     let pool: ResponderPool
     let listener: Int32
+    private let directory: TemporaryDirectory
     private let thread: WorkerThread
     private let ended = Signal()
     private var isJoined = false
@@ -19,8 +21,8 @@ final class TestResponder {
         overloaded: @escaping @Sendable (Exchange) -> Void = { answer($0, "503 Overloaded", "overloaded") },
         handler: @escaping @Sendable (Exchange) -> Void
     ) throws {
-        folder = try other?.folder ?? temporaryFolder()
-        path = folder + "/socket"
+        directory = try other?.directory ?? TemporaryDirectory()
+        path = directory.path + "/socket"
         listener = try other.map { dup($0.listener) } ?? UnixListener.open(path: path, mode: socketMode)
         let pool = try ResponderPool(
             listening: [listener], limits: limits, overloaded: overloaded, handler: handler)
@@ -38,8 +40,6 @@ final class TestResponder {
             thread.join()
         }
         close(listener)
-        unlink(path)
-        rmdir(folder)
     }
 
     /// Waits until `run` has returned.
@@ -57,7 +57,7 @@ final class TestResponder {
 
     /// Waits until all workers have started and none is busy.
     func becomesQuiet() -> Bool {
-        eventually {
+        Eventually.holds {
             let statistics = self.pool.statistics
             return statistics.workersBusy == 0 && statistics.workers >= self.pool.limits.workersMin
         }
@@ -66,8 +66,6 @@ final class TestResponder {
 
 enum TestFailure: Error {
     case cannotConnect(Int32)
-    case noFolder
-    case cannotSpawn(Int32)
 }
 
 extension ResponderLimits {
@@ -97,8 +95,7 @@ final class Gate: Sendable {
 
     func pass() {
         arrivals.add(1, ordering: .acquiringAndReleasing)
-        let deadline = Deadline.after(seconds: 20)
-        while !isOpen.load(ordering: .acquiring), !deadline.isPast { usleep(1_000) }
+        _ = Eventually.holds(seconds: 20) { isOpen.load(ordering: .acquiring) }
     }
 }
 
@@ -114,7 +111,7 @@ final class Note<Value: Sendable>: Sendable {
 
     /// The first note, waited for.
     func first(within seconds: Int = 15) -> Value? {
-        _ = eventually(within: seconds) { !self.all.isEmpty }
+        _ = Eventually.holds(seconds: seconds) { !self.all.isEmpty }
         return all.first
     }
 }
@@ -132,19 +129,4 @@ func answer(_ exchange: Exchange, _ status: String, _ body: String) {
     } catch {
         answer(exchange, "400 Bad Request", "\(error)")
     }
-}
-
-func eventually(within seconds: Int = 15, _ condition: () -> Bool) -> Bool {
-    let deadline = Deadline.after(seconds: seconds)
-    while !condition() {
-        if deadline.isPast { return false }
-        usleep(2_000)
-    }
-    return true
-}
-
-func temporaryFolder() throws -> String {
-    var template = Array("/tmp/tollgate-fastcgi-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw TestFailure.noFolder }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPClient
+import TestTools
 import Testing
 import Threads
 
@@ -66,8 +67,7 @@ struct ManyTransfersTests {
             _ = try second.readAll(bytesMax: 1)
             _ = try third.readAll(bytesMax: 1)
         }
-        let deadline = Deadline.after(seconds: 5)
-        while closed.withLock({ $0 }) == 0 && !deadline.isPast { pause(milliseconds: 5) }
+        #expect(Eventually.holds { closed.withLock { $0 } > 0 })
         pause(milliseconds: 50)
         #expect(closed.withLock { $0 } == 1)
     }

@@ -1,4 +1,5 @@
 import Glibc
+import TestTools
 import Threads
 
 /// A server on a free port that runs one script on each connection, byte by byte as the script says.
@@ -16,20 +17,7 @@ final class ScriptedServer: Sendable {
 
     /// Starts listening; the script gets each connection and its number, counted from 0.
     init(_ script: @escaping @Sendable (Peer) -> Void) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        let isListening = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && listen(descriptor, 512) == 0
-                    && getsockname(descriptor, $0, &length) == 0
-            }
-        }
-        precondition(isListening, "no free port")
-        port = UInt16(bigEndian: address.sin_port)
+        (listener, port) = try TestSocket.listen()
         _ = try WorkerThread(name: "script-accept", isDetached: true) { [self] in
             acceptConnections(script)
         }
@@ -125,17 +113,7 @@ final class Peer: @unchecked Sendable {
 
     /// Sends all of it; false when the other side is gone.
     @discardableResult
-    func send(_ bytes: [UInt8]) -> Bool {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return false }
-            sent += count
-        }
-        return true
-    }
+    func send(_ bytes: [UInt8]) -> Bool { TestSocket.send(bytes, on: descriptor) }
 
     /// Reads until the other side closes; false when it has not within five seconds.
     func waitForClose() -> Bool {

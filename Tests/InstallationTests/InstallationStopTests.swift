@@ -1,5 +1,6 @@
 import Glibc
 import PrivateServers
+import TestTools
 import Testing
 import Threads
 
@@ -42,7 +43,7 @@ import Threads
         let layout = try InstallationLayout(directory: directory.path)
         let script = try ChildProcess(
             ["/usr/bin/flock", layout.lockPath, "/bin/sleep", "0.1"], logPath: directory.path + "/log")
-        while SystemCalls.read(layout.lockPath) == nil { usleep(1_000) }
+        #expect(Eventually.holds { SystemCalls.read(layout.lockPath) != nil })
         _ = try InstallationLock(layout)
         script.terminate(until: .after(seconds: 5))
     }

@@ -1,6 +1,7 @@
 import FastCGI
 import Glibc
 import PrivateServers
+import TestTools
 import Testing
 import Threads
 
@@ -156,7 +157,7 @@ private final class Gate {
         let answers = clients.compactMap { client -> String? in
             var entry = pollfd(fd: client, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, 20) == 1 else { return nil }
-            let answer = Self.receive(client)
+            let answer = TestSocket.receiveAll(client)
             return answer.isEmpty ? nil : answer
         }
         #expect(!answers.isEmpty)
@@ -194,44 +195,14 @@ private final class Gate {
         #expect(!log.contains("tg_secret"))
     }
 
+    /// A connection on which nothing is waited for longer than two seconds.
+    private static func connect(port: UInt16) -> Int32? { TestSocket.connect(port: port, timeoutSeconds: 2) }
+
     /// Sends bytes and returns all that comes back.
     private static func exchange(_ request: String, port: UInt16) -> String {
         guard let descriptor = connect(port: port) else { return "" }
         defer { close(descriptor) }
-        let bytes = Array(request.utf8)
-        guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return "" }
-        return receive(descriptor)
-    }
-
-    /// A connection on which nothing is waited for longer than two seconds.
-    private static func connect(port: UInt16) -> Int32? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        var timeout = timeval(tv_sec: 2, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let isConnected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        guard isConnected else {
-            close(descriptor)
-            return nil
-        }
-        return descriptor
-    }
-
-    private static func receive(_ descriptor: Int32) -> String {
-        var answer: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4_096)
-        while true {
-            let count = recv(descriptor, &chunk, chunk.count, 0)
-            guard count > 0 else { break }
-            answer += chunk.prefix(count)
-        }
-        return String(decoding: answer, as: UTF8.self)
+        TestSocket.send(Array(request.utf8), on: descriptor)
+        return TestSocket.receiveAll(descriptor)
     }
 }

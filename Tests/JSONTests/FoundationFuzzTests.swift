@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import TestTools
 import Testing
 
 /// Compares with another parser, on documents broken at random.

@@ -6,6 +6,7 @@ import PrivateServers
 import Quota
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

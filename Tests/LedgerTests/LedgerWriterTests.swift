@@ -4,6 +4,7 @@ import Postgres
 import PrivateServers
 import Synchronization
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -2,6 +2,7 @@ import Core
 import Postgres
 import PrivateServers
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Ledger

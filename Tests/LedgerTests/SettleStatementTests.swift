@@ -1,6 +1,7 @@
 import Core
 import Postgres
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Ledger

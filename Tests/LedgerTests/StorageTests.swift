@@ -2,6 +2,7 @@ import Core
 import Foundation
 import Postgres
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Ledger

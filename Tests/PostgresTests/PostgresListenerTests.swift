@@ -2,6 +2,7 @@ import Glibc
 import Postgres
 import PrivateServers
 import Synchronization
+import TestTools
 import Testing
 import Threads
 
@@ -17,16 +18,10 @@ import Threads
         }
 
         func wait(connects: Int, notifications: Int) -> Bool {
-            let deadline = Deadline.after(seconds: 15)
-            while !deadline.isPast {
-                if self.connects.load(ordering: .relaxed) >= connects,
-                    self.notifications.withLock({ $0.count }) >= notifications
-                {
-                    return true
-                }
-                usleep(5_000)
+            Eventually.holds {
+                self.connects.load(ordering: .relaxed) >= connects
+                    && self.notifications.withLock({ $0.count }) >= notifications
             }
-            return false
         }
     }
 

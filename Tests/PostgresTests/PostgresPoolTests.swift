@@ -2,6 +2,7 @@ import Glibc
 import Postgres
 import PrivateServers
 import Synchronization
+import TestTools
 import Testing
 import Threads
 
@@ -18,13 +19,8 @@ import Threads
 
     /// Asks until PostgreSQL answers again.
     private func recovers(_ pool: PostgresPool) -> Bool {
-        let deadline = Deadline.after(seconds: 30)
-        while !deadline.isPast {
-            // Failing is what is expected at first.
-            if (try? pool.query(one)) != nil { return true }
-            usleep(20_000)
-        }
-        return false
+        // Failing is what is expected at first.
+        Eventually.holds { (try? pool.query(one)) != nil }
     }
 
     @Test func `a pool that is used up says so in time, and serves again afterwards`() throws {

@@ -1,5 +1,6 @@
 import Glibc
 import PrivateServers
+import TestTools
 import Testing
 import Threads
 
@@ -39,7 +40,7 @@ import Threads
         let process = try ChildProcess(
             ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"],
             logPath: directory.path + "/log")
-        while try text(of: process.logPath).isEmpty { usleep(2_000) }
+        #expect(try Eventually.holds { try !text(of: process.logPath).isEmpty })
         #expect(process.isRunning)
         #expect(process.terminate(until: .after(milliseconds: 100)) == .signalled(SIGKILL))
         #expect(!process.isRunning)

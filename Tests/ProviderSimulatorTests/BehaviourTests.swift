@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import ProviderSimulator
+import TestTools
 import Testing
 import Threads
 
@@ -170,16 +171,11 @@ struct BehaviourTests {
                 _ = try? transport.start(request, timeouts: timeouts, allowsPrivateAddresses: true).status
             }
         }
-        func control(_ method: String, _ path: String) throws -> String {
-            var transfer = try simulator.start(path: path, method: method)
-            return String(decoding: try transfer.readAll(bytesMax: 100), as: UTF8.self)
-        }
-        let deadline = Deadline.after(seconds: 20)
-        while try control("GET", "/_control/held") != #"{"held":20}"# && !deadline.isPast {}
+        #expect(try Eventually.holds { try simulator.control("GET", "/_control/held") == #"{"held":20}"# })
         #expect(try simulator.log(count: 0).isEmpty)
-        #expect(try control("POST", "/_control/release") == #"{"released":20}"#)
+        #expect(try simulator.control("POST", "/_control/release") == #"{"released":20}"#)
         for thread in threads { thread.join() }
         #expect(try simulator.log(count: 20).count { value($0, "outcome") == "complete" } == 20)
-        #expect(try control("POST", "/_control/release") == #"{"released":0}"#)
+        #expect(try simulator.control("POST", "/_control/release") == #"{"released":0}"#)
     }
 }

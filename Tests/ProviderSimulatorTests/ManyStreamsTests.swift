@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HTTPClient
 import ProviderSimulator
+import TestTools
 import Testing
 import Threads
 
@@ -13,18 +14,8 @@ struct ManyStreamsTests {
         var hasEnded = false
 
         init(port: UInt16, request: [UInt8]) throws {
-            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.bigEndian
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            let isConnected = withUnsafePointer(to: &address) { [descriptor] pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-                }
-            }
-            try #require(isConnected, "errno \(errno)")
-            try #require(send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count)
+            descriptor = try #require(TestSocket.connect(port: port), "errno \(errno)")
+            try #require(TestSocket.send(request, on: descriptor))
         }
 
         mutating func receive(_ buffer: inout [UInt8]) {
@@ -64,13 +55,10 @@ struct ManyStreamsTests {
         defer { for client in clients { close(client.descriptor) } }
         for _ in 0..<count { clients.append(try Client(port: simulator.provider.port, request: request)) }
         // All wait, and then all stream together.
-        func control(_ method: String, _ path: String) throws -> String {
-            var transfer = try simulator.start(path: path, method: method)
-            return String(decoding: try transfer.readAll(bytesMax: 100), as: UTF8.self)
-        }
         let deadline = Deadline.after(seconds: 60)
-        while try control("GET", "/_control/held") != #"{"held":\#(count)}"# && !deadline.isPast {}
-        #expect(try control("POST", "/_control/release") == #"{"released":\#(count)}"#)
+        #expect(
+            try Eventually.holds { try simulator.control("GET", "/_control/held") == #"{"held":\#(count)}"# })
+        #expect(try simulator.control("POST", "/_control/release") == #"{"released":\#(count)}"#)
         readAll(&clients, until: deadline)
         let expected = (1...8).map { "tok\($0) " }
         let whole = clients.count { client in

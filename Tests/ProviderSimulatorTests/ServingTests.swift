@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HTTPClient
 import ProviderSimulator
+import TestTools
 import Testing
 import Threads
 
@@ -12,22 +13,10 @@ struct ServingTests {
     private func exchange(
         _ port: UInt16, pieces: [[UInt8]], awaits: Bool = false, answers count: Int
     ) throws -> String {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = try #require(TestSocket.connect(port: port, timeoutSeconds: 20))
         defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let isConnected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        try #require(isConnected)
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        var patience = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var text = ""
         func receive() -> Bool {
             var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -37,7 +26,7 @@ struct ServingTests {
         }
         for (index, piece) in pieces.enumerated() {
             if awaits && index > 0 { try #require(receive()) }
-            try #require(send(descriptor, piece, piece.count, Int32(MSG_NOSIGNAL)) == piece.count)
+            try #require(TestSocket.send(piece, on: descriptor))
             if pieces.count > 1 { usleep(200) }
         }
         while text.components(separatedBy: "HTTP/1.1 ").count <= count || !text.hasSuffix("}") {

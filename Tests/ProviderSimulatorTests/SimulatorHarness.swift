@@ -1,7 +1,8 @@
 import Foundation
-import Glibc
 import HTTPClient
+import PrivateServers
 import ProviderSimulator
+import TestTools
 import Testing
 import Threads
 
@@ -10,16 +11,14 @@ final class SimulatorHarness {
     let provider: SimulatedProvider
     let transport = HTTPTransport()
     private let thread: WorkerThread
-    private let logPath: String
+    private let directory: TemporaryDirectory
+    private var logPath: String { directory.path + "/log" }
     private var isStopped = false
 
     init(_ change: (inout SimulatorOptions) -> Void = { _ in }) throws {
-        var template = Array("/tmp/tollgate-simulator-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&template)
-        close(descriptor)
-        logPath = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        directory = try TemporaryDirectory()
         var options = SimulatorOptions()
-        options.logPath = logPath
+        options.logPath = directory.path + "/log"
         change(&options)
         let provider = try SimulatedProvider(options: options)
         self.provider = provider
@@ -28,7 +27,6 @@ final class SimulatorHarness {
 
     deinit {
         stop()
-        unlink(logPath)
     }
 
     /// Stops the provider and waits until its log is complete.
@@ -41,17 +39,14 @@ final class SimulatorHarness {
 
     /// The lines of the log, once there are at least `count` or five seconds have passed.
     func log(count: Int) throws -> [[String: Any]] {
-        let deadline = Deadline.after(seconds: 5)
-        while true {
-            let text = try String(contentsOfFile: logPath, encoding: .utf8)
-            let lines = text.split(separator: "\n")
-            guard lines.count < count && !deadline.isPast else {
-                return try lines.map { line in
-                    let value = try JSONSerialization.jsonObject(with: Data(line.utf8))
-                    return try #require(value as? [String: Any])
-                }
-            }
-            usleep(5_000)
+        var lines: [Substring] = []
+        _ = try Eventually.holds(seconds: 5) {
+            lines = try String(contentsOfFile: logPath, encoding: .utf8).split(separator: "\n")
+            return lines.count >= count
+        }
+        return try lines.map { line in
+            let value = try JSONSerialization.jsonObject(with: Data(line.utf8))
+            return try #require(value as? [String: Any])
         }
     }
 
@@ -67,6 +62,12 @@ final class SimulatorHarness {
             connectMilliseconds: 30_000, firstByteMilliseconds: 30_000, gapMilliseconds: 30_000,
             totalMilliseconds: 60_000)
         return try transport.start(request, timeouts: timeouts, allowsPrivateAddresses: true)
+    }
+
+    /// Asks for something that is not a chat, and returns the body.
+    func control(_ method: String, _ path: String) throws -> String {
+        var transfer = try start(path: path, method: method)
+        return String(decoding: try transfer.readAll(bytesMax: 100), as: UTF8.self)
     }
 
     /// Begins a chat with one message of three words.

@@ -1,5 +1,6 @@
 import Core
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Quota
@@ -131,7 +132,7 @@ import Testing
 
     @Test func `a thousand random orders, settlements and credits agree with plain arithmetic`() throws {
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = TestRandom(seed: seed)
         let bench = try ImageBench(balance: 5_000_000_000_000_000, creditLimit: 1_000_000_000_000_000)
         var balance: Int64 = 5_000_000_000_000_000
         var running: [(trace: TraceID, held: HeldAmount, amount: Int64)] = []
@@ -182,18 +183,5 @@ import Testing
         let image = try bench.image()
         #expect(image.balance == .nano(balance))
         #expect(image.held == .nano(running.reduce(0) { $0 + $1.amount }))
-    }
-}
-
-/// A small generator whose sequence a seed repeats.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -3,6 +3,7 @@ import Glibc
 import PrivateServers
 import Redis
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -1,6 +1,7 @@
 import Core
 import Redis
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Quota

@@ -2,6 +2,7 @@ import Glibc
 import PrivateServers
 import Redis
 import Synchronization
+import TestTools
 import Testing
 import Threads
 
@@ -20,13 +21,8 @@ import Threads
 
     /// Asks until Redis answers again.
     private func recovers(_ client: RedisClient) -> Bool {
-        let deadline = Deadline.after(seconds: 15)
-        while !deadline.isPast {
-            // Failing is what is expected at first.
-            if (try? client.command(["PING"])) == .status("PONG") { return true }
-            usleep(10_000)
-        }
-        return false
+        // Failing is what is expected at first.
+        Eventually.holds { (try? client.command(["PING"])) == .status("PONG") }
     }
 
     @Test func `a sleeping server is a timeout, and no late reply reaches anybody`() throws {

@@ -1,5 +1,6 @@
 import Core
 import Routing
+import TestTools
 import Testing
 
 @Suite struct CandidateOrderTests {

@@ -2,6 +2,7 @@ import Postgres
 import PrivateServers
 import Schema
 import TestSupport
+import TestTools
 import Testing
 
 @Suite struct MigratorTests {

@@ -3,6 +3,7 @@ import PrivateServers
 import Schema
 import Synchronization
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

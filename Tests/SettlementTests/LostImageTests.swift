@@ -9,6 +9,7 @@ import Redis
 import Settlement
 import Synchronization
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

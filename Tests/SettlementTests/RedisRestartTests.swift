@@ -10,6 +10,7 @@ import Redis
 import Settlement
 import Synchronization
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

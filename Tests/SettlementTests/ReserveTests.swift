@@ -7,6 +7,7 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -8,6 +8,7 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
+import TestTools
 import Testing
 import Threads
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestTools
 import Threads
 
 /// Many clients at once on one thread: each has a connection of its own, on which it sends one request.
@@ -31,8 +32,10 @@ package enum TestCrowd {
                 + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body).utf8)
         let began = Deadline.now
         let deadline = Deadline.after(seconds: seconds)
-        var clients = (0..<count).map { _ in Client(descriptor: connect(port), unsent: request[...]) }
-        var waiting = clients.count
+        var clients = (0..<count).map { _ in
+            Client(descriptor: TestSocket.connect(port: port, isBlocking: false) ?? -1, unsent: request[...])
+        }
+        var waiting = clients.count { $0.descriptor >= 0 }
         while waiting > 0, !deadline.isPast {
             // `poll` passes over negative descriptors.
             var entries = clients.map { client in
@@ -71,21 +74,6 @@ package enum TestCrowd {
         guard count > 0 else { return count < 0 && errno == EAGAIN }
         client.received += buffer[..<count]
         return true
-    }
-
-    private static func connect(_ port: UInt16) -> Int32 {
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_INET, type, 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        _ = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        return descriptor
     }
 }
 

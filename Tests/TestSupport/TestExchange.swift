@@ -1,6 +1,7 @@
 package import FastCGI
 import Glibc
 import PrivateServers
+import TestTools
 import Testing
 import Threads
 
@@ -20,7 +21,7 @@ package final class TestExchange {
     private let pool: ResponderPool
     private let acceptor: WorkerThread
     private let handover: Handover
-    private let client: Int32
+    private let client: FastCGIClient
     private var isFinished = false
 
     /// The request, until ``finish()``.
@@ -50,9 +51,9 @@ package final class TestExchange {
             })
         self.pool = pool
         acceptor = try WorkerThread(name: "acceptor") { pool.run() }
-        client = try #require(TestFastCGI.connect(path))
+        client = try #require(FastCGIClient(path: path, timeoutSeconds: 60))
         let length = body.isEmpty ? [] : [("CONTENT_LENGTH", String(body.count))]
-        TestFastCGI.send(client, TestFastCGI.request(parameters + length, body))
+        client.send(Records.request(parameters: parameters + length, body: body))
         guard handover.arrived.wait(until: .after(seconds: 30)), let exchange = handover.exchange else {
             throw TestExchangeError.notServed
         }
@@ -63,7 +64,6 @@ package final class TestExchange {
         finish()
         pool.drain(seconds: 0)
         acceptor.join()
-        close(client)
         close(listener)
     }
 
@@ -73,12 +73,12 @@ package final class TestExchange {
         guard !isFinished else { return "" }
         isFinished = true
         handover.released.wake()
-        return TestFastCGI.answer(client)
+        return client.answer() ?? ""
     }
 
     /// Hangs up, as a client does that leaves.
     package func hangUp() {
-        shutdown(client, Int32(SHUT_RDWR))
+        client.close()
     }
 }
 

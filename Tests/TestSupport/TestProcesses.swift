@@ -1,6 +1,7 @@
 import FastCGI
 import Glibc
 package import PrivateServers
+import TestTools
 import Testing
 import Threads
 

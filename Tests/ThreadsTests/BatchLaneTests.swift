@@ -1,4 +1,5 @@
 import Glibc
+import TestTools
 import Testing
 import Threads
 
@@ -84,11 +85,9 @@ import Threads
         #expect(started.wait(until: .after(seconds: 30)))
         let others = try (1...20).map { try call($0) }
         // Seven wait when the other thirteen have been refused.
-        let deadline = Deadline.after(seconds: 30)
-        while refused.value < 13, !deadline.isPast { usleep(1_000) }
+        #expect(Eventually.holds { refused.value == 13 })
         gate.wake()
         for thread in [first] + others { thread.join() }
-        #expect(refused.value == 13)
         #expect(answered.value == 8)
         #expect(journal.batches.map(\.count) == [1, 3, 3, 1])
         #expect(Set(journal.batches.flatMap { $0 }).count == 8)
