@@ -21,6 +21,12 @@ package final class SharedServers: Sendable {
             connectionString = server.connectionString(database: name)
         }
 
+        /// Runs SQL with all rights; what it returns is as `psql` prints it, without headings.
+        @discardableResult
+        package func run(_ sql: String) throws(ServerError) -> String {
+            try server.run(sql: sql, database: name)
+        }
+
         deinit {
             // Only to save space: the server's directory is removed when the process exits.
             _ = try? server.run(sql: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)")

@@ -8,7 +8,6 @@ import Quota
 import Redis
 import Settlement
 import TestSupport
-import TestTools
 import Testing
 
 @Suite struct CrashTests {
@@ -53,12 +52,7 @@ import Testing
             let left = try gateway.stores.books(tenant)
             #expect(try gateway.rows(of: tenant).map(\.status) == (point.left.map { [$0] } ?? []), "\(point)")
             #expect(left.image?.holds.isEmpty == !point.leavesHold, "\(point)")
-            let isExact = try Eventually.holds {
-                _ = try gateway.command("job", "sweep", "--hold-grace-seconds", "1")
-                let books = try gateway.stores.books(tenant)
-                return books.ledger.pending == 0 && books.image?.holds.isEmpty == true
-            }
-            #expect(isExact, "\(point)")
+            try gateway.sweepUntilClean()
             let books = try gateway.stores.books(tenant)
             let calls = try gateway.providerCalls().filter { call in
                 try gateway.rows(of: tenant).contains { $0.trace.description == call.trace }

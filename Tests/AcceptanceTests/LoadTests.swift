@@ -44,6 +44,43 @@ import Threads
         return order
     }
 
+    /// What 64 clients see that ask without a pause for as long as something else happens.
+    ///
+    /// - Parameter meanwhile: What happens; it can wait for so many further answers.
+    private func load(
+        _ gateway: TestGateway, _ callers: [(tenant: TenantID, key: String)],
+        meanwhile: (_ waitForMore: (Int) -> Void) throws -> Void
+    ) throws -> [Seen] {
+        let isOver = Atomic(false)
+        let answered = Atomic<Int>(0)
+        let clients = try Concurrently.begin(64) { index in
+            var seen: [Seen] = []
+            var number = index
+            while !isOver.load(ordering: .relaxed) {
+                let order = Self.order(number)
+                let caller = callers[number % callers.count]
+                let began = Deadline.now
+                let answer = try gateway.chat(order, key: caller.key)
+                seen.append(Seen(order: order, tenant: caller.tenant, answer: answer, began: began))
+                answered.add(1, ordering: .relaxed)
+                number += 64
+                // Nginx says at once that there is nobody: not faster than a client would ask again.
+                if answer.trace == nil { usleep(20_000) }
+            }
+            return seen
+        }
+        let outcome = Result {
+            try meanwhile { count in
+                let before = answered.load(ordering: .relaxed)
+                #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > before + count })
+            }
+        }
+        isOver.store(true, ordering: .relaxed)
+        let seen = try clients.wait().flatMap { $0 }
+        try outcome.get()
+        return seen
+    }
+
     @Test func `after ten thousand requests every tenant's books and the provider's log agree`() throws {
         let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
         let callers = try makeCallers(gateway, tenants: 5, balance: "1000")
@@ -90,32 +127,14 @@ import Threads
     @Test func `kill -9 under load costs answers and no money`() throws {
         let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
         let callers = try makeCallers(gateway, tenants: 3, balance: "1000")
-        let isOver = Atomic(false)
-        let answered = Atomic<Int>(0)
-        let load = try Concurrently.begin(64) { index in
-            var seen: [Seen] = []
-            var number = index
-            while !isOver.load(ordering: .relaxed) {
-                let order = Self.order(number)
-                let caller = callers[number % callers.count]
-                let answer = try gateway.chat(order, key: caller.key)
-                seen.append(Seen(order: order, tenant: caller.tenant, answer: answer))
-                answered.add(1, ordering: .relaxed)
-                number += 64
-                // Nginx says at once that there is nobody: not faster than a client would ask again.
-                if answer.trace == nil { usleep(20_000) }
+        let seen = try load(gateway, callers) { waitForMore in
+            for _ in 1...2 {
+                waitForMore(600)
+                gateway.kill()
+                try gateway.start()
             }
-            return seen
+            waitForMore(300)
         }
-        for kill in 1...2 {
-            #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > kill * 600 })
-            gateway.kill()
-            try gateway.start()
-        }
-        let goesOn = answered.load(ordering: .relaxed)
-        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > goesOn + 300 })
-        isOver.store(true, ordering: .relaxed)
-        let seen = try load.wait().flatMap { $0 }
 
         try gateway.sweepUntilClean()
         #expect(seen.contains { $0.answer.trace == nil }, "no request was hit by the kills")
@@ -132,30 +151,14 @@ import Threads
     @Test func `kill -9 of one of two processes fails what it was serving and nothing else`() throws {
         let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"], processes: 2)
         let callers = try makeCallers(gateway, tenants: 3, balance: "1000")
-        let isOver = Atomic(false)
-        let answered = Atomic<Int>(0)
-        let load = try Concurrently.begin(64) { index in
-            var seen: [Seen] = []
-            var number = index
-            while !isOver.load(ordering: .relaxed) {
-                let order = Self.order(number)
-                let caller = callers[number % callers.count]
-                let began = Deadline.now
-                let answer = try gateway.chat(order, key: caller.key)
-                seen.append(Seen(order: order, tenant: caller.tenant, answer: answer, began: began))
-                answered.add(1, ordering: .relaxed)
-                number += 64
-            }
-            return seen
+        var killed = Deadline.never
+        let seen = try load(gateway, callers) { waitForMore in
+            waitForMore(600)
+            try gateway.processes().kill(0)
+            // The process is gone, and its connections with it.
+            killed = Deadline.now
+            waitForMore(600)
         }
-        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > 600 })
-        try gateway.processes().kill(0)
-        // The process is gone, and its connections with it.
-        let killed = Deadline.now
-        let goesOn = answered.load(ordering: .relaxed)
-        #expect(Eventually.holds(seconds: 60) { answered.load(ordering: .relaxed) > goesOn + 600 })
-        isOver.store(true, ordering: .relaxed)
-        let seen = try load.wait().flatMap { $0 }
 
         let failed = seen.filter { $0.order.model != "sim-500" && !$0.answer.isComplete($0.order) }
         #expect(!failed.isEmpty, "no request was hit by the kill")

@@ -39,8 +39,7 @@ import Threads
         #expect(books.image?.holds.isEmpty == true)
         try gateway.stores.expectExactBooks(tenant)
         try gateway.expectLogAndLedgerAgree()
-        let owners = try SharedServers.postgres().run(
-            sql: "SELECT count(*) FROM owners", database: gateway.stores.database.name)
+        let owners = try gateway.stores.database.run("SELECT count(*) FROM owners")
         #expect(owners == "0\n", "a process that ended well has given its lease up")
 
         try gateway.start()
@@ -61,9 +60,7 @@ import Threads
         let streams = try Concurrently.begin(4) { _ in try gateway.chat(order, key: key) }
         // Every stream has delivered something.
         let areRunning = try Eventually.holds {
-            try SharedServers.postgres().run(
-                sql: "SELECT count(*) FROM stream_checkpoints", database: gateway.stores.database.name)
-                == "4\n"
+            try gateway.stores.database.run("SELECT count(*) FROM stream_checkpoints") == "4\n"
         }
         #expect(areRunning)
         #expect(gateway.stop(seconds: 30) == .exited(0))
@@ -72,8 +69,7 @@ import Threads
         #expect(rows.count == 4 && rows.allSatisfy { $0.status == "committed" && $0.charge > .zero })
         #expect(rows.allSatisfy { $0.interruptedBy == "shutdown" && $0.usageSource == "observed" })
         try gateway.stores.expectExactBooks(tenant)
-        let left = try SharedServers.postgres().run(
-            sql: "SELECT count(*) FROM stream_checkpoints", database: gateway.stores.database.name)
+        let left = try gateway.stores.database.run("SELECT count(*) FROM stream_checkpoints")
         #expect(left == "0\n")
     }
 

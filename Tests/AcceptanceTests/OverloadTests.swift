@@ -79,9 +79,8 @@ import Threads
         )
         #expect(slowest < 4_000)
         // None stands idle while another refuses.
-        let owners = try SharedServers.postgres().run(
-            sql: "SELECT count(*) FROM billing_transactions GROUP BY owner",
-            database: gateway.stores.database.name
+        let owners = try gateway.stores.database.run(
+            "SELECT count(*) FROM billing_transactions GROUP BY owner"
         ).split(separator: "\n").compactMap { Int($0) }
         #expect(owners.count == processes && owners.allSatisfy { $0 >= admitted.count / 4 }, "\(owners)")
         let areCounted = try Eventually.holds(seconds: 10) {

@@ -24,7 +24,7 @@ import Threads
     }
 
     private func sql(_ text: String) throws -> String {
-        try SharedServers.postgres().run(sql: text, database: gateway.stores.database.name)
+        try gateway.stores.database.run(text)
     }
 
     /// What every process answers to a chat request, in their order.
@@ -156,19 +156,19 @@ import Threads
         #expect(try caller.chat("sim-cached").status == 200)
         let id = try #require(caller.key.split(separator: "_").dropFirst().first)
         // A replica's session runs no triggers, hence tells nobody.
-        _ = try SharedServers.postgres().run(
-            sql: """
-                SET session_replication_role = replica;
-                UPDATE provider_models SET model = 'sim-renamed' WHERE model = 'sim-cached'
-                """, database: gateway.stores.database.name)
+        try gateway.stores.database.run(
+            """
+            SET session_replication_role = replica;
+            UPDATE provider_models SET model = 'sim-renamed' WHERE model = 'sim-cached'
+            """)
         // The catalogue is read by all, a key by itself.
         #expect(try Eventually.holds { try caller.chat("sim-cached").status == 404 })
         #expect(try caller.chat("sim-ok").status == 200)
-        _ = try SharedServers.postgres().run(
-            sql: """
-                SET session_replication_role = replica;
-                UPDATE api_keys SET revoked_at = now() WHERE id = '\(id)'
-                """, database: gateway.stores.database.name)
+        try gateway.stores.database.run(
+            """
+            SET session_replication_role = replica;
+            UPDATE api_keys SET revoked_at = now() WHERE id = '\(id)'
+            """)
         #expect(try Eventually.holds { try caller.chat("sim-ok").status == 401 })
     }
 

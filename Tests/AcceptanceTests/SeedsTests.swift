@@ -82,11 +82,9 @@ import Testing
         let key = try gateway.stores.makeKey(tenant)
         let order = ChatOrder(model: "sim-slow", isStream: true, maxTokens: 4_000)
         let request = try Concurrently.begin(1) { _ in try gateway.chat(order, key: key) }
-        let database = gateway.stores.database.name
         let hasCheckpoint = try Eventually.holds {
-            try SharedServers.postgres().run(
-                sql: "SELECT count(*) FROM stream_checkpoints WHERE output_tokens > 0", database: database)
-                == "1\n"
+            try gateway.stores.database.run(
+                "SELECT count(*) FROM stream_checkpoints WHERE output_tokens > 0") == "1\n"
         }
         #expect(hasCheckpoint)
         gateway.kill()

@@ -79,14 +79,7 @@ import Threads
     }
 
     @Test func `leaving after the last words waits for the provider's usage`() throws {
-        let scene = try StreamingScene("left-last")
-        let client = try scene.ask()
-        let call = try scene.provider.call()
-        call.begin()
-        call.piece("one")
-        call.stop()
-        #expect(client.waits(for: #""finish_reason":"stop""#))
-        client.leave()
+        let (scene, call) = try leftAfterTheLastWords("left-last")
         #expect(!call.isLeft(milliseconds: 100))
         call.usage(prompt: 400, completion: 200)
         #expect(call.isLeft(milliseconds: StreamingLeaveTests.noticed))
@@ -97,7 +90,19 @@ import Threads
     }
 
     @Test func `a usage that never comes is not waited for without end`() throws {
-        let scene = try StreamingScene("left-never")
+        let (scene, call) = try leftAfterTheLastWords("left-never")
+        // Two seconds, and the time of a busy machine.
+        #expect(call.isLeft(milliseconds: 10_000))
+        let row = try scene.caller.settledRow()
+        #expect(row.usageSource == "observed")
+        try scene.caller.expectBooks(charged: Money(nanodollars: StreamingScene.charge(output: 1)))
+    }
+
+    /// A stream whose client left when it had all of the text, before the provider told the usage.
+    private func leftAfterTheLastWords(
+        _ label: String
+    ) throws -> (scene: StreamingScene, call: StreamingProvider.Call) {
+        let scene = try StreamingScene(label)
         let client = try scene.ask()
         let call = try scene.provider.call()
         call.begin()
@@ -105,11 +110,7 @@ import Threads
         call.stop()
         #expect(client.waits(for: #""finish_reason":"stop""#))
         client.leave()
-        // Two seconds, and the time of a busy machine.
-        #expect(call.isLeft(milliseconds: 10_000))
-        let row = try scene.caller.settledRow()
-        #expect(row.usageSource == "observed")
-        try scene.caller.expectBooks(charged: Money(nanodollars: StreamingScene.charge(output: 1)))
+        return (scene, call)
     }
 
     @Test func `a client that half-closes has left`() throws {

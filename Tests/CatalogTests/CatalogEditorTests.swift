@@ -13,9 +13,8 @@ import Testing
 
     init() throws {
         database = try TestDatabase.make()
-        pool = PostgresPool(
-            PostgresConfiguration(connectionString: try TestDatabase.applicationString(database)))
-        let pepper = try #require(Pepper("a pepper that is only for tests, 32+"))
+        pool = try TestDatabase.pool(database)
+        let pepper = try Pepper.forTests()
         editor = CatalogEditor(database: pool, pepper: pepper)
         reader = CatalogReader(database: pool, pepper: pepper)
     }

@@ -16,9 +16,8 @@ import Testing
 
         init() throws {
             database = try TestDatabase.make()
-            pool = PostgresPool(
-                PostgresConfiguration(connectionString: try TestDatabase.applicationString(database)))
-            pepper = try #require(Pepper("a pepper that is only for tests, 32+"))
+            pool = try TestDatabase.pool(database)
+            pepper = try .forTests()
             editor = CatalogEditor(database: pool, pepper: pepper)
             reader = CatalogReader(database: pool, pepper: pepper)
         }
@@ -40,10 +39,6 @@ import Testing
         func publish(_ input: Int64, _ model: String, at provider: String? = nil) throws -> Int64? {
             try editor.publish(
                 Price.Rates(input: input, output: input), perRequest: .zero, model: model, provider: provider)
-        }
-
-        func run(_ sql: String) throws -> String {
-            try SharedServers.postgres().run(sql: sql, database: database.name)
         }
     }
 
@@ -118,7 +113,7 @@ import Testing
     @Test func `a price for a provider that nobody knows is not published`() throws {
         let books = try Books()
         #expect(try books.publish(10, "small", at: "nobody") == nil)
-        #expect(try books.run("SELECT count(*) FROM prices") == "0\n")
+        #expect(try books.database.run("SELECT count(*) FROM prices") == "0\n")
     }
 
     @Test func `the models of a provider whose credential cannot be opened are left out, the others stay`()
@@ -130,10 +125,10 @@ import Testing
             _ = try books.addModel("small", at: provider)
         }
         // A credential copied from elsewhere, and one that is missing.
-        _ = try books.run(
+        try books.database.run(
             "UPDATE provider_credentials SET sealed = (SELECT sealed FROM provider_credentials WHERE provider = 'good') WHERE provider = 'bad'"
         )
-        _ = try books.run("DELETE FROM provider_credentials WHERE provider = 'none'")
+        try books.database.run("DELETE FROM provider_credentials WHERE provider = 'none'")
         #expect(try books.reader.reload() == ["bad", "none"])
         #expect(books.reader.current.models["small"]?.map(\.provider.name) == ["good"])
         let other = try #require(Pepper(String(repeating: "q", count: 32)))
@@ -151,7 +146,7 @@ import Testing
             let digits = String(byte, radix: 16)
             return digits.count == 1 ? "0" + digits : digits
         }
-        _ = try books.run(
+        try books.database.run(
             "INSERT INTO provider_credentials (provider, sealed) VALUES ('acme', '\\x\(hex.joined())')")
         #expect(try books.reader.reload() == [])
         #expect(books.reader.current.models["small"]?.first?.provider.credential == "new")
@@ -184,7 +179,7 @@ import Testing
         _ = try books.addProvider("acme")
         _ = try books.addModel("small", at: "acme")
         _ = try books.reader.reload()
-        _ = try books.run("ALTER TABLE providers RENAME TO providers_gone")
+        try books.database.run("ALTER TABLE providers RENAME TO providers_gone")
         #expect(throws: PostgresError.self) { try books.reader.reload() }
         #expect(books.reader.current.models["small"]?.count == 1)
     }

@@ -57,12 +57,7 @@ struct ResendTests {
     }
 
     @Test func `a connection idle for too long is not used again`() throws {
-        var configuration = HTTPTransport.Configuration()
-        configuration.idleSecondsMax = 1
-        let transport = HTTPTransport(configuration: configuration)
-        let server = try ScriptedServer { peer in
-            while peer.readRequest() != nil { peer.send(answer("x")) }
-        }
+        let (transport, server) = try idlingForASecond()
         defer { server.stop() }
         _ = try server.exchange(transport)
         pause(milliseconds: 1_100)
@@ -71,17 +66,22 @@ struct ResendTests {
     }
 
     @Test func `only connections that were idle for too long are closed`() throws {
-        var configuration = HTTPTransport.Configuration()
-        configuration.idleSecondsMax = 1
-        let transport = HTTPTransport(configuration: configuration)
-        let server = try ScriptedServer { peer in
-            while peer.readRequest() != nil { peer.send(answer("x")) }
-        }
+        let (transport, server) = try idlingForASecond()
         defer { server.stop() }
         _ = try server.exchange(transport)
         #expect(transport.closeExpired() == 0)
         pause(milliseconds: 1_100)
         #expect(transport.closeExpired() == 1)
         #expect(transport.closeExpired() == 0)
+    }
+
+    /// A transport that keeps idle connections for a second, and a server that keeps them for ever.
+    private func idlingForASecond() throws -> (HTTPTransport, ScriptedServer) {
+        var configuration = HTTPTransport.Configuration()
+        configuration.idleSecondsMax = 1
+        let server = try ScriptedServer { peer in
+            while peer.readRequest() != nil { peer.send(answer("x")) }
+        }
+        return (HTTPTransport(configuration: configuration), server)
     }
 }

@@ -27,23 +27,13 @@ struct LedgerBench: Sendable {
     init() throws {
         database = try TestDatabase.make()
         let string = try TestDatabase.applicationString(database)
-        app = PostgresPool(LedgerBench.patient(string, "bench-app"))
-        owner = PostgresPool(LedgerBench.patient(database.connectionString, "bench-owner"))
-        var configuration = LedgerBench.patient(string, LedgerBench.writerName)
+        app = PostgresPool(.patient(string, "bench-app"))
+        owner = PostgresPool(.patient(database.connectionString, "bench-owner"))
+        var configuration = PostgresConfiguration.patient(string, LedgerBench.writerName)
         configuration.sessionSettings = LedgerWriter.sessionSettings
         writing = PostgresPool(configuration)
         ledger = LedgerStore(database: app)
         writer = LedgerWriter(database: writing, owner: "test")
-    }
-
-    /// A configuration for a machine on which everything may take long.
-    static func patient(_ connectionString: String, _ name: String) -> PostgresConfiguration {
-        var configuration = PostgresConfiguration(connectionString: connectionString, applicationName: name)
-        configuration.connectionsMax = 8
-        configuration.leaseTimeoutMilliseconds = 30_000
-        configuration.connectTimeoutMilliseconds = 30_000
-        configuration.statementTimeoutMilliseconds = 60_000
-        return configuration
     }
 
     /// Another writer, as of another process.

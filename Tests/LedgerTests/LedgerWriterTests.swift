@@ -88,7 +88,7 @@ import Threads
         let bench = try LedgerBench()
         let stuck = try bench.makeTenant("stuck")
         let tenant = try bench.makeTenant()
-        var configuration = LedgerBench.patient(
+        var configuration = PostgresConfiguration.patient(
             try TestDatabase.applicationString(bench.database), LedgerBench.writerName)
         configuration.statementTimeoutMilliseconds = 500
         configuration.sessionSettings = LedgerWriter.sessionSettings
@@ -190,7 +190,7 @@ import Threads
         let bench = try PrivateLedger(server)
         let row = bench.row()
         // COMMIT waits for a standby that is not there, after it has become durable.
-        try bench.waitForStandby(true)
+        try bench.server.waitForStandby(true)
         let outcome = Locked<LedgerWriter.Outcome?>(nil)
         let thread = try WorkerThread(name: "writer") {
             let result = bench.writer.write(.pending(row))
@@ -203,7 +203,7 @@ import Threads
         _ = try server.run(
             sql: "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
         // The repetition waits for the same standby, and need not any longer.
-        try bench.waitForStandby(false)
+        try bench.server.waitForStandby(false)
         thread.join()
         #expect(outcome.withLock { $0?.isWritten } == true)
         #expect(try server.run(sql: "SELECT count(*) FROM billing_transactions", database: "ledger") == "1\n")

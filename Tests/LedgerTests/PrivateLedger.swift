@@ -2,7 +2,6 @@ import Core
 import Postgres
 import PrivateServers
 import TestSupport
-import TestTools
 import Testing
 
 @testable import Ledger
@@ -15,16 +14,12 @@ struct PrivateLedger: Sendable {
 
     init(_ server: PrivatePostgres) throws {
         self.server = server
-        _ = try server.run(sql: "CREATE ROLE tollgate_app LOGIN")
-        _ = try server.run(sql: "CREATE DATABASE ledger")
-        let string = server.connectionString(database: "ledger")
-        try TestDatabase.migrate(string)
+        let strings = try TestDatabase.makeLedger(in: server)
         tenant = try #require(TenantID("acme"))
         _ = try server.run(
             sql: "INSERT INTO tenants (id) VALUES ('acme'); INSERT INTO tenant_epoch VALUES ('acme', 0)",
             database: "ledger")
-        var writing = PostgresConfiguration(
-            connectionString: "host='\(server.socketDirectory)' user=tollgate_app dbname=ledger")
+        var writing = PostgresConfiguration(connectionString: strings.application)
         writing.sessionSettings = LedgerWriter.sessionSettings
         writing.statementTimeoutMilliseconds = 60_000
         writer = LedgerWriter(database: PostgresPool(writing), owner: "test")
@@ -36,15 +31,5 @@ struct PrivateLedger: Sendable {
             tenant: tenant, trace: trace, key: nil, epoch: 0, rseq: 1, period: Period(day: 20_250_614),
             hold: Money(nanodollars: 10), limitsVersion: 1, balanceBefore: .zero, balanceAfter: .zero,
             deadlineMilliseconds: 1_000, capability: "chat", model: "m", isStream: false)
-    }
-
-    /// Makes every COMMIT wait for a standby that does not exist, once it is durable here; or no longer.
-    func waitForStandby(_ waits: Bool) throws {
-        _ = try server.run(sql: "ALTER SYSTEM SET synchronous_standby_names = '\(waits ? "nobody" : "")'")
-        _ = try server.run(sql: "SELECT pg_reload_conf()")
-        let isSet = try Eventually.holds {
-            try server.run(sql: "SHOW synchronous_standby_names") == (waits ? "nobody\n" : "\n")
-        }
-        try #require(isSet)
     }
 }

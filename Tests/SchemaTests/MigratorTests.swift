@@ -67,9 +67,8 @@ import Testing
 
     @Test func `the application may not migrate`() throws {
         let database = try TestDatabase.make()
-        let pool = PostgresPool(
-            PostgresConfiguration(connectionString: try TestDatabase.applicationString(database)))
-        _ = try SharedServers.postgres().run(sql: "DELETE FROM schema_migrations", database: database.name)
+        let pool = try TestDatabase.pool(database)
+        try database.run("DELETE FROM schema_migrations")
         #expect { try Migrator(database: pool).migrate() } throws: {
             ($0 as? PostgresError)?.sqlState == "42501"
         }
@@ -78,8 +77,7 @@ import Testing
 
     @Test func `the application reads the schema's version`() throws {
         let database = try TestDatabase.make()
-        let pool = PostgresPool(
-            PostgresConfiguration(connectionString: try TestDatabase.applicationString(database)))
+        let pool = try TestDatabase.pool(database)
         #expect(try Migrator.version(of: pool) == Migrator.currentVersion)
         pool.closeIdle()
     }

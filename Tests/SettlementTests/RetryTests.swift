@@ -44,16 +44,7 @@ import Threads
         bench.server.server.process?.send(SIGSTOP)
         defer { bench.server.server.process?.send(SIGCONT) }
         let began = Deadline.now
-        let outcomes = try Concurrently.run(20) { _ in
-            do throws(SettlementError) {
-                _ = try bench.engine.reserve(bench.order(tenant, 10))
-                return "admitted"
-            } catch .unavailable {
-                return "unavailable"
-            } catch {
-                return "\(error)"
-            }
-        }
+        let outcomes = try bench.outcomes(of: 20, tenant, 10)
         #expect(outcomes.allSatisfy { $0 == "unavailable" }, "\(outcomes)")
         #expect(began.elapsedNanoseconds < 10_000_000_000)
         bench.server.server.process?.send(SIGCONT)
@@ -249,7 +240,7 @@ import Threads
         throws
     {
         // COMMIT waits for a standby that is not there, after it has become durable.
-        try setStandby(postgres, "nobody")
+        try postgres.waitForStandby(true)
         let failure = Locked<(any Error)?>(nil)
         let thread = try WorkerThread(name: "work") {
             do { try work() } catch { failure.withLock { $0 = error } }
@@ -265,14 +256,5 @@ import Threads
         thread.join()
         if let failure = failure.withLock({ $0 }) { throw failure }
         try postgres.start()
-    }
-
-    private func setStandby(_ postgres: PrivatePostgres, _ name: String) throws {
-        _ = try postgres.run(sql: "ALTER SYSTEM SET synchronous_standby_names = '\(name)'")
-        _ = try postgres.run(sql: "SELECT pg_reload_conf()")
-        let isSet = try Eventually.holds {
-            try postgres.run(sql: "SHOW synchronous_standby_names") == name + "\n"
-        }
-        try #require(isSet)
     }
 }

@@ -75,17 +75,8 @@ import Threads
         _ = try bench.redis.command(["SET", QuotaKeys(tenant).warm, "another", "PX", "60000"])
         let epoch = try bench.epoch(of: tenant)
         let began = Deadline.now
-        let errors = try Concurrently.run(10) { _ in
-            do throws(SettlementError) {
-                _ = try bench.engine.reserve(bench.order(tenant, 10))
-                return "admitted"
-            } catch .unavailable {
-                return "unavailable"
-            } catch {
-                return "\(error)"
-            }
-        }
-        #expect(errors.allSatisfy { $0 == "unavailable" }, "\(errors)")
+        let outcomes = try bench.outcomes(of: 10, tenant, 10)
+        #expect(outcomes.allSatisfy { $0 == "unavailable" }, "\(outcomes)")
         #expect(began.elapsedNanoseconds >= 290_000_000)
         #expect(began.elapsedNanoseconds < 10_000_000_000)
         #expect(try bench.epoch(of: tenant) == epoch)

@@ -16,10 +16,9 @@ import Testing
 
         init() throws {
             database = try TestDatabase.make()
-            pool = PostgresPool(
-                PostgresConfiguration(connectionString: try TestDatabase.applicationString(database)))
+            pool = try TestDatabase.pool(database)
             register = TenantRegister(database: pool)
-            pepper = try #require(Pepper("a pepper that is only for tests, 32+"))
+            pepper = try .forTests()
             tenant = try #require(TenantID("acme"))
             #expect(
                 try register.create(
@@ -34,10 +33,6 @@ import Testing
 
         func directory(keepSeconds: Int = 60) -> KeyDirectory {
             KeyDirectory(database: pool, pepper: pepper, keepSeconds: keepSeconds)
-        }
-
-        func run(_ sql: String) throws {
-            _ = try SharedServers.postgres().run(sql: sql, database: database.name)
         }
     }
 
@@ -82,7 +77,7 @@ import Testing
     @Test func `a key ends at its moment, not before`() throws {
         let books = try Books()
         let key = try books.key()
-        try books.run("UPDATE api_keys SET expires_at = to_timestamp(2000)")
+        try books.database.run("UPDATE api_keys SET expires_at = to_timestamp(2000)")
         let directory = books.directory()
         #expect(refusal(directory, key.text, at: 1_999) == nil)
         #expect(refusal(directory, key.text, at: 2_000) == "expiredKey")
@@ -91,7 +86,7 @@ import Testing
     @Test func `a suspended tenant's keys are refused`() throws {
         let books = try Books()
         let key = try books.key()
-        try books.run("UPDATE tenants SET status = 'suspended'")
+        try books.database.run("UPDATE tenants SET status = 'suspended'")
         #expect(refusal(books.directory(), key.text) == "suspendedTenant")
     }
 
@@ -130,7 +125,7 @@ import Testing
         #expect(refusal(directory, key.text) == nil)
         // Another secret's row under this id, as if somebody had guessed the public part.
         let other = try books.key()
-        try books.run(
+        try books.database.run(
             "UPDATE api_keys SET secret_hash = (SELECT secret_hash FROM api_keys WHERE id = '\(other.id)')")
         directory.forget()
         #expect(refusal(directory, key.text) == "invalidKey")
@@ -163,7 +158,7 @@ import Testing
         #expect(try directory.isAdminToken(token.text))
         #expect(try !directory.isAdminToken(SecretText.make(.adminToken).text))
         #expect(try !directory.isAdminToken(try books.key().text))
-        try books.run("UPDATE admin_tokens SET revoked_at = now()")
+        try books.database.run("UPDATE admin_tokens SET revoked_at = now()")
         #expect(try !directory.isAdminToken(token.text))
     }
 
@@ -179,8 +174,7 @@ import Testing
     @Test func `only hashes are in the database`() throws {
         let books = try Books()
         let key = try books.key()
-        let dump = try SharedServers.postgres().run(
-            sql: "SELECT row_to_json(k) FROM api_keys k", database: books.database.name)
+        let dump = try books.database.run("SELECT row_to_json(k) FROM api_keys k")
         #expect(dump.contains(key.id))
         #expect(!dump.contains(key.text.suffix(36)))
         #expect(!dump.contains(key.text.suffix(36).dropLast(6)))

@@ -7,6 +7,7 @@ package import Quota
 package import Redis
 package import Settlement
 import Tenancy
+import TestTools
 package import Testing
 import Threads
 
@@ -69,13 +70,9 @@ package struct SettlementBench: Sendable {
 
     /// Starts a Redis and makes a database in a PostgreSQL that the test may stop.
     package init(_ options: Options = Options(), postgres: PrivatePostgres) throws {
-        _ = try postgres.run(sql: "CREATE ROLE tollgate_app LOGIN")
-        _ = try postgres.run(sql: "CREATE DATABASE ledger")
-        let string = postgres.connectionString(database: "ledger")
-        try TestDatabase.migrate(string)
         try self.init(
             options, server: try SharedServers.Redis(), database: nil,
-            strings: ("host='\(postgres.socketDirectory)' user=tollgate_app dbname=ledger", string))
+            strings: try TestDatabase.makeLedger(in: postgres))
     }
 
     private init(
@@ -85,15 +82,15 @@ package struct SettlementBench: Sendable {
         self.server = server
         self.strings = strings
         keepsAlive = kept
-        database = PostgresPool(Self.patient(strings.application, "bench"))
-        owner = PostgresPool(Self.patient(strings.owner, "bench-owner"))
+        database = PostgresPool(.patient(strings.application, "bench"))
+        owner = PostgresPool(.patient(strings.owner, "bench-owner"))
         var configuration = RedisConfiguration(address: .unixSocket(server.socketPath))
         configuration.connectTimeoutMilliseconds = options.redisTimeoutMilliseconds
         configuration.commandTimeoutMilliseconds = options.redisTimeoutMilliseconds
         redis = RedisClient(configuration)
         let ledger = LedgerStore(database: database)
         self.ledger = ledger
-        var writing = Self.patient(strings.application, Self.writerName)
+        var writing = PostgresConfiguration.patient(strings.application, Self.writerName)
         writing.sessionSettings = LedgerWriter.sessionSettings
         writer = LedgerWriter(database: PostgresPool(writing), owner: options.owner)
         let incarnations = Incarnations(ledger: ledger)
@@ -112,14 +109,6 @@ package struct SettlementBench: Sendable {
     /// Another process on the same stores.
     package func sibling(_ options: Options) throws -> SettlementBench {
         try SettlementBench(options, server: server, database: keepsAlive, strings: strings)
-    }
-
-    private static func patient(_ connectionString: String, _ name: String) -> PostgresConfiguration {
-        var configuration = PostgresConfiguration(connectionString: connectionString, applicationName: name)
-        configuration.leaseTimeoutMilliseconds = 30_000
-        configuration.connectTimeoutMilliseconds = 30_000
-        configuration.statementTimeoutMilliseconds = 60_000
-        return configuration
     }
 
     // MARK: - Tenants
@@ -167,6 +156,20 @@ package struct SettlementBench: Sendable {
         } catch {
             guard case .refused(let refusal) = error else { return nil }
             return refusal
+        }
+    }
+
+    /// How so many reservations at once end: `admitted`, `unavailable`, or the error.
+    package func outcomes(of count: Int, _ tenant: TenantID, _ amount: Int64) throws -> [String] {
+        try Concurrently.run(count) { _ in
+            do throws(SettlementError) {
+                _ = try engine.reserve(order(tenant, amount))
+                return "admitted"
+            } catch .unavailable {
+                return "unavailable"
+            } catch {
+                return "\(error)"
+            }
         }
     }
 

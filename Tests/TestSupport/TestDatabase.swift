@@ -1,10 +1,12 @@
-import Postgres
+package import Postgres
 package import PrivateServers
 import Schema
+import TestTools
+import Testing
 
-/// A database with the schema of this build, in the PostgreSQL that all tests share.
+/// A database with the schema of this build.
 package enum TestDatabase {
-    /// Makes a fresh one; it exists as long as somebody refers to it.
+    /// Makes a fresh one in the PostgreSQL that all tests share; it exists as long as somebody refers to it.
     package static func make() throws -> SharedServers.Database {
         try SharedServers.database(template: "schema") { connectionString in
             let server = try SharedServers.postgres()
@@ -17,8 +19,18 @@ package enum TestDatabase {
         }
     }
 
-    /// Brings a database, in which the application's role exists, to the schema of this build.
-    package static func migrate(_ connectionString: String) throws {
+    /// Makes one named `ledger` in a PostgreSQL that the test may stop; how the application and the owner connect.
+    package static func makeLedger(
+        in server: PrivatePostgres
+    ) throws -> (application: String, owner: String) {
+        _ = try server.run(sql: "CREATE ROLE tollgate_app LOGIN")
+        _ = try server.run(sql: "CREATE DATABASE ledger")
+        let owner = server.connectionString(database: "ledger")
+        try migrate(owner)
+        return (applicationString(server, "ledger"), owner)
+    }
+
+    private static func migrate(_ connectionString: String) throws {
         let pool = PostgresPool(PostgresConfiguration(connectionString: connectionString))
         _ = try Migrator(database: pool).migrate()
         pool.closeIdle()
@@ -26,7 +38,39 @@ package enum TestDatabase {
 
     /// The connection string of the application's role, which may do only what the responder may.
     package static func applicationString(_ database: SharedServers.Database) throws -> String {
-        let server = try SharedServers.postgres()
-        return "host='\(server.socketDirectory)' user=tollgate_app dbname=\(database.name)"
+        applicationString(try SharedServers.postgres(), database.name)
+    }
+
+    private static func applicationString(_ server: PrivatePostgres, _ database: String) -> String {
+        "host='\(server.socketDirectory)' user=tollgate_app dbname=\(database)"
+    }
+
+    /// Connections with the application's rights.
+    package static func pool(_ database: SharedServers.Database) throws -> PostgresPool {
+        PostgresPool(PostgresConfiguration(connectionString: try applicationString(database)))
+    }
+}
+
+extension PostgresConfiguration {
+    /// For a machine on which everything may take long.
+    package static func patient(_ connectionString: String, _ name: String) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(connectionString: connectionString, applicationName: name)
+        configuration.leaseTimeoutMilliseconds = 30_000
+        configuration.connectTimeoutMilliseconds = 30_000
+        configuration.statementTimeoutMilliseconds = 60_000
+        return configuration
+    }
+}
+
+extension PrivatePostgres {
+    /// Makes every COMMIT wait for a standby that does not exist, once it is durable here; or no longer.
+    package func waitForStandby(_ waits: Bool) throws {
+        let name = waits ? "nobody" : ""
+        _ = try run(sql: "ALTER SYSTEM SET synchronous_standby_names = '\(name)'")
+        _ = try run(sql: "SELECT pg_reload_conf()")
+        let isSet = try Eventually.holds {
+            try run(sql: "SHOW synchronous_standby_names") == name + "\n"
+        }
+        try #require(isSet)
     }
 }

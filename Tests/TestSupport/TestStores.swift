@@ -30,7 +30,7 @@ package final class TestStores: Sendable {
         database = try TestDatabase.make()
         redis = try SharedServers.Redis(settings: redisSettings)
         pepperPath = directory.path + "/pepper"
-        try Data("a pepper that is only for tests, 32+".utf8).write(to: URL(fileURLWithPath: pepperPath))
+        try Data(Pepper.testText.utf8).write(to: URL(fileURLWithPath: pepperPath))
         var settings = Settings(environment: [
             "TOLLGATE_DATABASE": try TestDatabase.applicationString(database),
             "TOLLGATE_REDIS": redis.socketPath, "TOLLGATE_PEPPER_FILE": pepperPath,
@@ -106,4 +106,11 @@ package struct TestBooks: Sendable {
     package let ledger: TenantTotals
     /// The image in Redis; nil when there is none.
     package let image: TenantImage?
+}
+
+extension Pepper {
+    static let testText = "a pepper that is only for tests, 32+"
+
+    /// That of all test installations.
+    package static func forTests() throws -> Pepper { try #require(Pepper(testText)) }
 }
