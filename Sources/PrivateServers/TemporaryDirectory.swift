@@ -23,7 +23,9 @@ package final class TemporaryDirectory: Sendable {
     /// Makes a directory.
     package init() throws(ServerError) {
         Self.start
-        var template = Array("\(Self.root)/\(Self.prefix)XXXXXX".utf8CString)
+        // `mkdtemp` replaces the six marks.
+        let marks = String(repeating: "X", count: 6)
+        var template = Array("\(Self.root)/\(Self.prefix)\(marks)".utf8CString)
         guard mkdtemp(&template) != nil else {
             throw .system(operation: "make a directory in", path: Self.root, code: errno)
         }

@@ -1,14 +1,10 @@
 import Foundation
-import Glibc
 import TestSupport
 import TestTools
 import Testing
 
 /// What tollgated keeps of the system's memory.
 @Suite struct MemoryTests {
-    /// ThreadSanitizer brings an allocator of its own, which keeps what it has.
-    static let isThreadSanitized = dlsym(nil, "__tsan_acquire") != nil
-
     /// Memory of its own, in KiB: heaps and stacks.
     private func memoryKiB(of process: Int32) throws -> Int {
         let text = try String(contentsOfFile: "/proc/\(process)/smaps_rollup", encoding: .utf8)
@@ -16,8 +12,7 @@ import Testing
         return try #require(line.flatMap { Int($0.split(separator: " ")[1]) })
     }
 
-    @Test(.disabled(if: MemoryTests.isThreadSanitized))
-    func `after three hundred streams at once their memory is given back`() throws {
+    @Test func `after three hundred streams at once their memory is given back`() throws {
         let gateway = try TestGateway(
             environment: ["TOLLGATE_IDLE_SECONDS": "1", "TOLLGATE_LOG_LEVEL": "error"])
         let tenant = try gateway.stores.makeTenant("tenant", balance: "1000")

@@ -6,6 +6,7 @@ import Glibc
 import Installation
 package import PrivateServers
 package import ProviderSimulator
+import TestTools
 import Testing
 import Threads
 
@@ -29,6 +30,7 @@ package final class TestGateway: Sendable {
     private let directory: TemporaryDirectory
     private let nginx: PrivateNginx
     private let socketPath: String
+    private let launcher: [String]
     private let process = Locked<ChildProcess?>(nil)
     private let several: TestProcesses?
 
@@ -43,10 +45,13 @@ package final class TestGateway: Sendable {
     ///   - redisSettings: Settings of Redis beyond those of every installation.
     ///   - processes: How many processes of tollgated share a socket that is not theirs; nil for one with its own.
     ///   - filesMax: How many files nginx may open, hence how many connections it takes.
+    ///   - launcher: What is put before tollgated to start it.
     package init(
         environment extra: [String: String] = [:], provider options: SimulatorOptions = SimulatorOptions(),
-        redisSettings: [String: String] = [:], processes: Int? = nil, filesMax: Int = 4_096
+        redisSettings: [String: String] = [:], processes: Int? = nil, filesMax: Int = 4_096,
+        launcher: [String] = TestCommand.launcher
     ) throws {
+        self.launcher = launcher
         directory = try TemporaryDirectory()
         stores = try TestStores(redisSettings: redisSettings)
         logDirectory = directory.path + "/log"
@@ -123,16 +128,20 @@ package final class TestGateway: Sendable {
     /// Starts tollgated and waits until it is ready; for after ``kill()`` or ``stop(seconds:)``.
     package func start() throws {
         if let several { return try several.start() }
+        try start(environment)
+    }
+
+    private func start(_ environment: [String: String]) throws {
         let started = try ChildProcess(
-            TestCommand.launcher + [TestGateway.programs + "/tollgated"], environment: environment,
+            launcher + [TestGateway.programs + "/tollgated"], environment: environment,
             logPath: tollgatedLogPath)
         process.withLock { $0 = started }
-        let deadline = Deadline.after(seconds: 30)
-        while !deadline.isPast {
-            if try TestHTTP.get(url + "/readyz").status == 200 { return }
-            guard started.isRunning else { break }
-            usleep(20_000)
+        var isReady = false
+        _ = try Eventually.holds {
+            isReady = try TestHTTP.get(url + "/readyz").status == 200
+            return isReady || !started.isRunning
         }
+        guard !isReady else { return }
         let log = (try? String(contentsOfFile: tollgatedLogPath, encoding: .utf8)) ?? ""
         Issue.record("tollgated is not ready: \(log.suffix(2_000))")
     }
@@ -154,16 +163,10 @@ package final class TestGateway: Sendable {
         return waitForEnd(seconds: seconds)
     }
 
-    /// Starts tollgated with a crash point armed, without waiting for it to be ready longer than needed.
+    /// Starts tollgated anew with a crash point armed, and waits until it is ready.
     package func restart(crashAt specification: String) throws {
         kill()
-        let started = try ChildProcess(
-            TestCommand.launcher + [TestGateway.programs + "/tollgated"],
-            environment: environment.merging(["TOLLGATE_CRASH_AT": specification]) { $1 },
-            logPath: tollgatedLogPath)
-        process.withLock { $0 = started }
-        let deadline = Deadline.after(seconds: 30)
-        while !deadline.isPast, try TestHTTP.get(url + "/readyz").status != 200 { usleep(20_000) }
+        try start(environment.merging(["TOLLGATE_CRASH_AT": specification]) { $1 })
     }
 
     /// Runs `tollgate ARGUMENTS` against the same stores and returns its output and exit status.
