@@ -194,23 +194,20 @@ extension GatewayError {
             retryAfterSeconds: retryAfterSeconds, shouldRetry: false)
     }
 
-    /// The same for a stream whose text the client has: the charge is made later.
-    static func billingDelayed(_ detail: String) -> GatewayError {
-        GatewayError(
-            source: .gateway, code: "BILLING_RECORD_FAILED", status: 500,
-            client: OpenAIErrorBody(
-                message: "The charge for this answer could not be recorded yet; it will be.",
-                type: "server_error",
-                code: "billing_record_failed"), detail: detail)
+    static func billingFailed(_ detail: String) -> GatewayError {
+        unrecorded("The answer could not be recorded. You are not charged for it.", detail: detail)
     }
 
-    static func billingFailed(_ detail: String) -> GatewayError {
+    /// The same for a stream whose text the client has: the charge is made later.
+    static func billingDelayed(_ detail: String) -> GatewayError {
+        unrecorded("The charge for this answer could not be recorded yet; it will be.", detail: detail)
+    }
+
+    private static func unrecorded(_ message: String, detail: String) -> GatewayError {
         GatewayError(
             source: .gateway, code: "BILLING_RECORD_FAILED", status: 500,
             client: OpenAIErrorBody(
-                message: "The answer could not be recorded. You are not charged for it.",
-                type: "server_error",
-                code: "billing_record_failed"), detail: detail)
+                message: message, type: "server_error", code: "billing_record_failed"), detail: detail)
     }
 }
 
