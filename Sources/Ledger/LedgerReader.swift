@@ -10,7 +10,7 @@ package enum LedgerReader {
     ) throws(PostgresError) -> [TraceID: StandingRow] {
         let rows = try database.query(
             LedgerStatements.readRows,
-            [.textArray(names.map(\.0.description)), .textArray(names.map(\.1.description))])
+            [.textArray(names.map(\.0.description)), .uuidArray(names.map(\.1.bits))])
         var found: [TraceID: StandingRow] = [:]
         for row in 0..<rows.count {
             guard let trace = TraceID(rows.text(row, 1)),

@@ -98,10 +98,10 @@ struct LedgerBatch: Sendable {
         var attempt = 1
         while true {
             do throws(PostgresError) {
-                let written = try commit(writes)
+                if try commit(writes) { return writes.map { _ in .written } }
                 // From here on rows may stand, whatever becomes of the question which.
                 wasUnknown = true
-                return try outcomes(writes, written: written)
+                return try standing(writes)
             } catch {
                 wasUnknown = wasUnknown || error.isOutcomeUnknown
                 guard wasUnknown, !error.isRefusal, attempt < attemptsMax else {
@@ -124,8 +124,8 @@ struct LedgerBatch: Sendable {
             + run(Array(writes[middle...]), wasUnknown: wasUnknown, until: deadline)
     }
 
-    /// Commits the batch and returns the traces whose row was inserted or ended by it; nil when that is all of them.
-    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Set<TraceID>? {
+    /// Commits the batch; whether every row was inserted or ended by it.
+    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Bool {
         var pending: [PendingRow] = []
         var settlements: [RowSettlement] = []
         for write in writes {
@@ -149,26 +149,15 @@ struct LedgerBatch: Sendable {
         let results = try database.transaction(statements)
             .prefix((pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1))
         // Each statement names a row once at most.
-        if results.reduce(0, { $0 + $1.count }) == writes.count { return nil }
-        var written: Set<TraceID> = []
-        for result in results {
-            for row in 0..<result.count {
-                if let trace = TraceID(result.text(row, 0)) { written.insert(trace) }
-            }
-        }
-        return written
+        return results.reduce(0) { $0 + $1.affectedRows } == writes.count
     }
 
-    private func outcomes(
-        _ writes: [LedgerWriter.Write], written: Set<TraceID>?
+    /// What stands in the ledger after a batch that did not find everything as it should be.
+    private func standing(
+        _ writes: [LedgerWriter.Write]
     ) throws(PostgresError) -> [LedgerWriter.Outcome] {
-        guard let written, writes.contains(where: { !written.contains($0.trace) }) else {
-            return writes.map { _ in .written }
-        }
-        let missed = writes.filter { !written.contains($0.trace) }
-        let rows = try LedgerReader.rows(database, missed.map { ($0.tenant, $0.trace) })
+        let rows = try LedgerReader.rows(database, writes.map { ($0.tenant, $0.trace) })
         return writes.map { write in
-            if written.contains(write.trace) { return .written }
             guard let row = rows[write.trace] else { return .fenced }
             return write.isFulfilled(by: row, owner: owner) ? .written : .standing(row)
         }

@@ -7,12 +7,18 @@ package enum PostgresValue: Sendable, Equatable {
     case bool(Bool)
     /// A `bytea`.
     case bytes([UInt8])
+    /// A `bigint[]`.
     case intArray([Int64])
+    /// A `bigint[]` with elements that may be null.
     case optionalIntArray([Int64?])
+    /// A `boolean[]`.
     case boolArray([Bool])
-    /// An array of any type, each element in its text form.
+    /// A `text[]`.
     case textArray([String])
+    /// A `text[]` with elements that may be null.
     case optionalTextArray([String?])
+    /// A `uuid[]`.
+    case uuidArray([UUIDBits])
 
     /// The text, or null.
     package static func text(orNull text: String?) -> PostgresValue {
@@ -23,6 +29,26 @@ package enum PostgresValue: Sendable, Equatable {
     package static func int(orNull number: Int64?) -> PostgresValue {
         number.map { .int($0) } ?? .null
     }
+}
+
+/// A UUID as two numbers.
+package struct UUIDBits: Sendable, Equatable {
+    let high: UInt64
+    let low: UInt64
+
+    /// Joins the upper and the lower 64 bits.
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+}
+
+/// The type of an array's elements: its number in `pg_type.dat`, the same on every server.
+private enum ElementType: UInt32 {
+    case bool = 16
+    case bigint = 20
+    case text = 25
+    case uuid = 2950
 }
 
 /// The parameters of one or more statements as libpq takes them, in one buffer that is used again and again.
@@ -74,7 +100,7 @@ struct ParameterBuffer {
     }
 
     private mutating func append(_ value: PostgresValue) throws(PostgresError) {
-        guard value != .null else {
+        if case .null = value {
             offsets.append(nil)
             lengths.append(0)
             formats.append(Self.textFormat)
@@ -90,18 +116,41 @@ struct ParameterBuffer {
         case .bytes(let data):
             bytes.append(contentsOf: data)
             format = Self.binaryFormat
-        case .intArray(let numbers): appendArray(numbers) { $0.append(number: $1) }
+        case .intArray(let numbers):
+            beginArray(of: .bigint, count: numbers.count)
+            for number in numbers { append(element: number) }
+            format = Self.binaryFormat
         case .optionalIntArray(let numbers):
-            appendArray(numbers) { buffer, number in
-                if let number { buffer.append(number: number) } else { buffer.appendNull() }
+            beginArray(of: .bigint, count: numbers.count)
+            for number in numbers {
+                if let number { append(element: number) } else { appendNullElement() }
             }
-        case .boolArray(let flags): appendArray(flags) { $0.append(flag: $1) }
+            format = Self.binaryFormat
+        case .boolArray(let flags):
+            beginArray(of: .bool, count: flags.count)
+            for flag in flags {
+                append(word: 1)
+                bytes.append(flag ? 1 : 0)
+            }
+            format = Self.binaryFormat
         case .textArray(let texts):
-            try appendArray(texts) { (buffer, text) throws(PostgresError) in try buffer.append(quoted: text) }
+            beginArray(of: .text, count: texts.count)
+            for text in texts { try append(element: text) }
+            format = Self.binaryFormat
         case .optionalTextArray(let texts):
-            try appendArray(texts) { (buffer, text) throws(PostgresError) in
-                if let text { try buffer.append(quoted: text) } else { buffer.appendNull() }
+            beginArray(of: .text, count: texts.count)
+            for text in texts {
+                if let text { try append(element: text) } else { appendNullElement() }
             }
+            format = Self.binaryFormat
+        case .uuidArray(let uuids):
+            beginArray(of: .uuid, count: uuids.count)
+            for uuid in uuids {
+                append(word: 16)
+                append(bigEndian: uuid.high)
+                append(bigEndian: uuid.low)
+            }
+            format = Self.binaryFormat
         }
         offsets.append(start)
         lengths.append(Int32(bytes.count - start))
@@ -132,42 +181,41 @@ struct ParameterBuffer {
         bytes.append(flag ? UInt8(ascii: "t") : UInt8(ascii: "f"))
     }
 
-    private mutating func appendNull() {
-        bytes.append(contentsOf: "NULL".utf8)
+    // MARK: - Arrays, in the binary form of PostgreSQL's `array_recv`: a head, then each element behind its length
+
+    private mutating func beginArray(of type: ElementType, count: Int) {
+        // Dimensions; "may have nulls", which the server does not rely on; the type; then length and lower bound of the dimension.
+        append(word: count == 0 ? 0 : 1)
+        append(word: 0)
+        append(word: type.rawValue)
+        guard count > 0 else { return }
+        append(word: UInt32(count))
+        append(word: 1)
     }
 
-    /// Appends an array element in quotes, so that no text is mistaken for NULL or for a separator.
-    private mutating func append(quoted text: String) throws(PostgresError) {
-        let start = bytes.count
+    private mutating func append(element number: Int64) {
+        append(word: 8)
+        append(bigEndian: UInt64(bitPattern: number))
+    }
+
+    private mutating func append(element text: String) throws(PostgresError) {
         var text = text
-        bytes.append(UInt8(ascii: "\""))
-        text.withUTF8 { utf8 in
-            guard utf8.contains(where: ParameterBuffer.needsEscape) else {
-                bytes += utf8
-                return
-            }
-            for byte in utf8 {
-                if ParameterBuffer.needsEscape(byte) { bytes.append(UInt8(ascii: "\\")) }
-                bytes.append(byte)
-            }
-        }
-        bytes.append(UInt8(ascii: "\""))
+        append(word: UInt32(text.utf8.count))
+        let start = bytes.count
+        text.withUTF8 { bytes += $0 }
         try refuseZero(from: start)
     }
 
-    private static func needsEscape(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    private mutating func appendNullElement() {
+        append(word: .max)
     }
 
-    private mutating func appendArray<Element, Failure: Error>(
-        _ elements: [Element], _ appendElement: (inout ParameterBuffer, Element) throws(Failure) -> Void
-    ) throws(Failure) {
-        bytes.append(UInt8(ascii: "{"))
-        for (index, element) in elements.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            try appendElement(&self, element)
-        }
-        bytes.append(UInt8(ascii: "}"))
+    private mutating func append(word: UInt32) {
+        withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    private mutating func append(bigEndian number: UInt64) {
+        withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) }
     }
 
     /// Refuses a zero byte, which PostgreSQL cannot store in a text and libpq would take for its end.

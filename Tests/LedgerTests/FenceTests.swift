@@ -53,7 +53,9 @@ import Threads
         let trace = TraceID.fresh()
         let accepting = try bench.app.begin()
         let row = bench.pending(tenant, trace, hold: 70)
-        #expect(try accepting.query(LedgerStatements.insertPending, [row].values(owner: "test")).count == 1)
+        #expect(
+            try accepting.query(LedgerStatements.insertPending, [row].values(owner: "test")).affectedRows == 1
+        )
 
         let raised = Locked<Int64?>(nil)
         let raiser = try WorkerThread(name: "raiser") {

@@ -89,6 +89,33 @@ import Testing
         #expect(row.latencyMilliseconds == 99 && row.settledAt != nil && row.key == "key1")
     }
 
+    @Test(arguments: [true, false])
+    func `what a settlement does not say is stored as nothing, whatever its neighbours say`(
+        _ hasNeighbour: Bool
+    ) throws {
+        let bench = try LedgerBench()
+        let tenant = try bench.makeTenant()
+        let trace = try bench.insert(tenant)
+        var batch = [LedgerWriter.Write.settlement(bench.committed(tenant, trace, charge: 0))]
+        if hasNeighbour {
+            var other = bench.committed(tenant, try bench.insert(tenant), charge: 400)
+            other.usage = Usage(
+                cachedInput: 2, cacheWrite: 3, cacheWriteHour: 4, reasoning: 6, audioOutput: 8)
+            other.isError = true
+            other.errorCode = "E"
+            other.streamCompleted = true
+            other.interruptedBy = "client"
+            batch.append(.settlement(other))
+        }
+        #expect(bench.writer.write(batch).allSatisfy { $0.isWritten })
+        let rows = try LedgerReader.transactions(
+            bench.app, of: tenant, before: nil, status: .committed, countMax: 10)
+        let row = try #require(rows.first { $0.trace == trace.description })
+        let said = bench.committed(tenant, trace, charge: 0)
+        #expect(row.usage == said.usage && row.charge == .zero)
+        #expect(!row.isError && row.errorCode == nil && !row.streamCompleted && row.interruptedBy == nil)
+    }
+
     @Test func `a row is settled exactly once however many processes try`() throws {
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()

@@ -77,11 +77,20 @@ import Testing
 
     @Test func `other types travel in their text form`() throws {
         let id = "0190b6a4-7a6c-7d3e-9b0a-0123456789ab"
-        let statement = Statement(
-            name: "uuid", sql: "SELECT $1::uuid, $2::numeric, $3::jsonb, a FROM unnest($4::uuid[]) a")
-        let rows = try pool.query(
-            statement, [.text(id), .text("12.50"), .text("{\"a\": 1}"), .textArray([id])])
-        #expect((0..<4).map { rows.text(0, $0) } == [id, "12.50", "{\"a\": 1}", id])
+        let statement = Statement(name: "others", sql: "SELECT $1::uuid, $2::numeric, $3::jsonb")
+        let rows = try pool.query(statement, [.text(id), .text("12.50"), .text("{\"a\": 1}")])
+        #expect((0..<3).map { rows.text(0, $0) } == [id, "12.50", "{\"a\": 1}"])
+    }
+
+    @Test func `an array of UUIDs is sent as numbers`() throws {
+        let statement = Statement(name: "uuids", sql: "SELECT a FROM unnest($1::uuid[]) a")
+        let uuids = [
+            UUIDBits(high: 0x0190_b6a4_7a6c_7d3e, low: 0x9b0a_0123_4567_89ab), UUIDBits(high: 0, low: .max),
+        ]
+        let rows = try pool.query(statement, [.uuidArray(uuids)])
+        #expect(rows.text(0, 0) == "0190b6a4-7a6c-7d3e-9b0a-0123456789ab")
+        #expect(rows.text(1, 0) == "00000000-0000-0000-ffff-ffffffffffff")
+        #expect(try pool.query(statement, [.uuidArray([])]).count == 0)
     }
 
     @Test func `a zero byte in a text is refused before anything is sent`() throws {

@@ -1,7 +1,7 @@
 -- The fence: accepts a pending row only when its hold was taken in the tenant's current epoch.
 --
 -- The epoch rows are share-locked in the order of their tenants until this database transaction ends, so a rebuild that raises an
--- epoch waits for rows already accepted and then counts them. Returns the traces that were inserted.
+-- epoch waits for rows already accepted and then counts them.
 WITH input AS (
     SELECT *
       FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
@@ -23,4 +23,3 @@ SELECT i.tenant_id, i.trace_id, i.api_key_id, i.epoch, i.rseq, i.day, i.day / 10
        i.capability, i.model, i.is_stream
   FROM input i JOIN fence f ON f.tenant_id = i.tenant_id AND f.epoch = i.epoch
 ON CONFLICT DO NOTHING
-RETURNING trace_id
