@@ -12,7 +12,7 @@ package final class SettlementEngine: Sendable {
     private let ledger: LedgerStore
     private let builder: ImageBuilder
     private let retries: SettlementRetries
-    private let lanes: SettlementLanes
+    private let lane: SettlementLane
     private let crashPoints: CrashPoints
 
     /// Creates the engine over its two sides.
@@ -25,7 +25,7 @@ package final class SettlementEngine: Sendable {
         self.ledger = ledger
         self.builder = builder
         self.retries = retries
-        lanes = SettlementLanes(quota: quota, writer: writer, crashPoints: crashPoints)
+        lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints)
         self.crashPoints = crashPoints
     }
 
@@ -63,7 +63,7 @@ package final class SettlementEngine: Sendable {
     }
 
     private func take(_ order: ReserveOrder) -> (ReserveMachine.Event, LedgerWriter.Outcome?) {
-        guard let taken = lanes.take(order) else { return (.deductFailed(.overloaded), nil) }
+        guard let taken = lane.take(order) else { return (.deductFailed(.overloaded), nil) }
         let reply: DeductReply
         do throws(QuotaError) { reply = try taken.deducted.get() } catch {
             return (.deductFailed(error), nil)
@@ -125,7 +125,7 @@ package final class SettlementEngine: Sendable {
         _ hold: Hold, _ settlement: RowSettlement, otherwise: RowSettlement
     ) throws(SettlementError) -> Settled {
         crashPoints.pass(.answered)
-        guard let ended = lanes.end(hold, settlement) else {
+        guard let ended = lane.end(hold, settlement) else {
             retries.enqueue(hold, otherwise)
             throw .notDurable("too many settlements wait already")
         }

@@ -18,6 +18,44 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         }
     }
 
+    /// A batch in the hands of the thread that leads it, which is the owner of the first item.
+    package struct Batch: ~Copyable {
+        @usableFromInline let lane: BatchLane
+        @usableFromInline let tickets: [Ticket]
+        @usableFromInline var leads = true
+
+        @inlinable
+        init(lane: BatchLane, tickets: [Ticket]) {
+            self.lane = lane
+            self.tickets = tickets
+        }
+
+        /// How many items it has; one at least.
+        @inlinable package var count: Int { tickets.count }
+
+        /// An item, counted from 0 in the order of their arrival.
+        @inlinable
+        package subscript(index: Int) -> Item { tickets[index].item }
+
+        /// Gives an item its outcome: its owner goes on at once.
+        @inlinable
+        package func answer(_ index: Int, _ outcome: Outcome) {
+            let ticket = tickets[index]
+            ticket.outcome = outcome
+            if index > 0 { ticket.signal.wake() }
+        }
+
+        /// Lets the next batch begin while the rest of this one is done.
+        ///
+        /// Best before the owners are woken, who would else have the processor first.
+        @inlinable
+        package mutating func passLead() {
+            guard leads else { return }
+            leads = false
+            lane.passLead()
+        }
+    }
+
     @usableFromInline
     struct State {
         @usableFromInline var waiting: [Ticket] = []
@@ -30,21 +68,36 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     @usableFromInline let state = Locked(State())
     @usableFromInline let itemsMax: Int
     @usableFromInline let waitingMax: Int
-    @usableFromInline let run: @Sendable ([Item]) -> [Outcome]
+    @usableFromInline let run: @Sendable (inout Batch) -> Void
 
     /// Creates a lane.
     ///
     /// - Parameters:
     ///   - itemsMax: The largest batch.
     ///   - waitingMax: How many threads may wait; further ones are refused.
-    ///   - run: Runs one batch on a waiting thread and returns one outcome for each item, in their order. Never runs twice
-    ///     at the same time. It must be bounded in time, because everybody waits for it.
+    ///   - run: Runs one batch on a waiting thread and answers each of its items. Runs a second time at once only when the first has
+    ///     passed the lead. It must be bounded in time, because everybody waits for it.
     @inlinable
-    package init(itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]) {
+    package init(itemsMax: Int, waitingMax: Int, answering run: @escaping @Sendable (inout Batch) -> Void) {
         precondition(itemsMax > 0 && waitingMax >= 0)
         self.itemsMax = itemsMax
         self.waitingMax = waitingMax
         self.run = run
+    }
+
+    /// Creates a lane whose batches are answered all at once.
+    ///
+    /// - Parameter run: Returns one outcome for each item, in their order. Never runs twice at the same time.
+    @inlinable
+    package convenience init(
+        itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]
+    ) {
+        self.init(itemsMax: itemsMax, waitingMax: waitingMax) { batch in
+            let outcomes = run(batch.tickets.map { $0.item })
+            precondition(outcomes.count == batch.count, "a batch must return one outcome for each item")
+            batch.passLead()
+            for index in 0..<batch.count { batch.answer(index, outcomes[index]) }
+        }
     }
 
     /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
@@ -61,23 +114,26 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
             return false
         }
         guard let leads else { return nil }
-        if !leads {
-            ticket.signal.wait()
-            guard ticket.leads else { return ticket.outcome }
-        }
-        return lead(ticket)
+        if !leads { ticket.signal.wait() }
+        if leads || ticket.leads { lead(ticket) }
+        precondition(ticket.outcome != nil, "a batch must answer each of its items")
+        return ticket.outcome
     }
 
     @inlinable
-    func lead(_ own: Ticket) -> Outcome? {
-        let others = state.withLock { state in
-            let taken = Array(state.waiting.prefix(itemsMax - 1))
-            state.waiting.removeFirst(taken.count)
+    func lead(_ own: Ticket) {
+        let tickets = state.withLock { state in
+            let taken = [own] + state.waiting.prefix(itemsMax - 1)
+            state.waiting.removeFirst(taken.count - 1)
             return taken
         }
-        let outcomes = run([own.item] + others.map { $0.item })
-        precondition(outcomes.count == others.count + 1, "a batch must return one outcome for each item")
-        // The lead moves on before the others are told, so that the next batch starts at once.
+        var batch = Batch(lane: self, tickets: tickets)
+        run(&batch)
+        batch.passLead()
+    }
+
+    @inlinable
+    func passLead() {
         let successor: Ticket? = state.withLock { state in
             guard !state.waiting.isEmpty else {
                 state.isLed = false
@@ -89,10 +145,5 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
             successor.leads = true
             successor.signal.wake()
         }
-        for (ticket, outcome) in zip(others, outcomes.dropFirst()) {
-            ticket.outcome = outcome
-            ticket.signal.wake()
-        }
-        return outcomes[0]
     }
 }

@@ -1,7 +1,8 @@
 import Glibc
 import TestTools
 import Testing
-import Threads
+
+@testable import Threads
 
 @Suite struct BatchLaneTests {
     /// Batches as they were run.
@@ -93,5 +94,58 @@ import Threads
         #expect(Set(journal.batches.flatMap { $0 }).count == 8)
         // Nothing of the crowd is left behind.
         #expect(lane.submit(21) == 210)
+    }
+
+    @Test func `whoever is answered first goes on while the rest of the batch is done`() throws {
+        let early = Signal()
+        let lane = BatchLane<Int, Int>(itemsMax: 10, waitingMax: 10) { batch in
+            guard batch.count > 1 else {
+                // Until the two others wait, to be a batch together.
+                if batch[0] == 0 { _ = early.wait(until: .after(seconds: 30)) }
+                return batch.answer(0, batch[0])
+            }
+            batch.answer(1, batch[1])
+            // Only the owner of what was just answered wakes us.
+            batch.answer(0, early.wait(until: .after(seconds: 30)) ? batch[0] : -1)
+        }
+        let outcomes = Locked<[Int?]>([])
+        let call = { (item: Int) in
+            try WorkerThread(name: "caller") {
+                let outcome = lane.submit(item)
+                outcomes.withLock { $0.append(outcome) }
+                if item == 2 { early.wake() }
+            }
+        }
+        let first = try call(0)
+        while lane.state.withLock({ !$0.isLed }) { usleep(100) }
+        let leader = try call(1)
+        while lane.state.withLock({ $0.waiting.count < 1 }) { usleep(100) }
+        let answered = try call(2)
+        while lane.state.withLock({ $0.waiting.count < 2 }) { usleep(100) }
+        early.wake()
+        for thread in [first, leader, answered] { thread.join() }
+        #expect(outcomes.withLock { $0 }.compactMap { $0 }.sorted() == [0, 1, 2])
+    }
+
+    @Test func `the next batch begins when the lead is passed, and the one before it ends`() throws {
+        let second = Signal()
+        let lane = BatchLane<Int, Bool>(itemsMax: 1, waitingMax: 10) { batch in
+            if batch[0] == 0 {
+                batch.passLead()
+                batch.answer(0, second.wait(until: .after(seconds: 30)))
+            } else {
+                second.wake()
+                batch.answer(0, true)
+            }
+        }
+        let outcome = Locked<Bool?>(nil)
+        let first = try WorkerThread(name: "caller") {
+            let own = lane.submit(0)
+            outcome.withLock { $0 = own }
+        }
+        // It waits for the second batch, wherever in the first one it comes.
+        #expect(lane.submit(1) == true)
+        first.join()
+        #expect(outcome.withLock { $0 } == true)
     }
 }

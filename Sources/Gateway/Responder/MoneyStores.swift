@@ -36,8 +36,8 @@ package struct MoneyStores: Sendable {
             configuration.databaseConfiguration(name: programName, connectionsMax: connectionsMax))
         redis = RedisClient(configuration.redisConfiguration)
         ledger = LedgerStore(database: database)
-        // Holds that begin, holds that end, and what is tried again or swept, beside each other.
-        var writing = configuration.databaseConfiguration(name: "\(programName)-writer", connectionsMax: 3)
+        // What requests begin and end, and what is tried again or swept, beside each other.
+        var writing = configuration.databaseConfiguration(name: "\(programName)-writer", connectionsMax: 2)
         writing.sessionSettings = LedgerWriter.sessionSettings
         writer = LedgerWriter(database: PostgresPool(writing), owner: owner)
         let incarnations = Incarnations(ledger: ledger)

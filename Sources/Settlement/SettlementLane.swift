@@ -3,11 +3,11 @@ import Ledger
 import Quota
 import Threads
 
-/// Makes the round trips of taking and of ending holds, each for many threads at once.
+/// Makes the round trips of taking and of ending holds, for many threads at once.
 ///
-/// A thread waits once for both sides: whoever leads a batch takes all its holds in Redis and then inserts their rows in one
-/// database transaction, or commits all its charges and then settles Redis. The two kinds go beside each other.
-final class SettlementLanes: Sendable {
+/// A thread waits once for both stores. Whoever leads a batch takes its new holds in Redis; inserts their rows and commits the
+/// charges of those that end in one database transaction; and then, while the next batch goes on, settles the latter in Redis.
+final class SettlementLane: Sendable {
     /// What became of taking one hold.
     struct Taken: Sendable {
         let deducted: Result<DeductReply, QuotaError>
@@ -28,66 +28,96 @@ final class SettlementLanes: Sendable {
         let settlement: RowSettlement
     }
 
-    private let taking: BatchLane<ReserveOrder, Taken>
-    private let ending: BatchLane<Ending, Ended>
+    private enum Work: Sendable {
+        case take(ReserveOrder)
+        case end(Ending)
+    }
 
-    /// Creates both lanes.
+    private enum Done: Sendable {
+        case taken(Taken)
+        case ended(Ended)
+    }
+
+    private typealias Lane = BatchLane<Work, Done>
+
+    private let lane: Lane
+
+    /// Creates the lane.
     ///
     /// - Parameters:
     ///   - batchMax: The most holds in one batch.
-    ///   - waitingMax: The most threads that may wait in each.
+    ///   - waitingMax: The most threads that may wait.
     init(
         quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, batchMax: Int = 512,
         waitingMax: Int = 16_384
     ) {
-        taking = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { orders in
-            SettlementLanes.take(orders, quota, writer, crashPoints)
-        }
-        ending = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { endings in
-            SettlementLanes.end(endings, quota, writer, crashPoints)
+        lane = Lane(itemsMax: batchMax, waitingMax: waitingMax) { batch in
+            SettlementLane.run(&batch, quota, writer, crashPoints)
         }
     }
 
     /// Takes a hold in Redis and inserts its row; nil when too many threads wait already, and then nothing was done.
-    func take(_ order: ReserveOrder) -> Taken? { taking.submit(order) }
+    func take(_ order: ReserveOrder) -> Taken? {
+        guard case .taken(let taken)? = lane.submit(.take(order)) else { return nil }
+        return taken
+    }
 
     /// Ends a hold's row and then settles Redis; nil when too many threads wait already, and then nothing was done.
     func end(_ hold: Hold, _ settlement: RowSettlement) -> Ended? {
-        ending.submit(Ending(hold: hold, settlement: settlement))
+        let ending = Ending(hold: hold, settlement: settlement)
+        guard case .ended(let ended)? = lane.submit(.end(ending)) else { return nil }
+        return ended
     }
 
-    private static func take(
-        _ orders: [ReserveOrder], _ quota: QuotaStore, _ writer: LedgerWriter, _ crashPoints: CrashPoints
-    ) -> [Taken] {
-        let replies = quota.deduct(orders.map { HoldOrder($0) })
+    private static func run(
+        _ batch: inout Lane.Batch, _ quota: QuotaStore, _ writer: LedgerWriter, _ crashPoints: CrashPoints
+    ) {
+        var orders: [(index: Int, order: ReserveOrder)] = []
+        var endings: [(index: Int, ending: Ending)] = []
+        for index in 0..<batch.count {
+            switch batch[index] {
+            case .take(let order): orders.append((index, order))
+            case .end(let ending): endings.append((index, ending))
+            }
+        }
+        let replies = orders.isEmpty ? [] : quota.deduct(orders.map { HoldOrder($0.order) })
         var rows: [LedgerWriter.Write] = []
-        for (order, reply) in zip(orders, replies) {
+        for ((_, order), reply) in zip(orders, replies) {
             guard case .success(.held(let held)) = reply else { continue }
             crashPoints.pass(.reserved)
             rows.append(.pending(PendingRow(order, held)))
         }
-        var outcomes = writer.write(rows)[...]
-        return replies.map { reply in
-            guard case .success(.held) = reply else { return Taken(deducted: reply, inserted: nil) }
-            return Taken(deducted: reply, inserted: outcomes.removeFirst())
+        let pendingCount = rows.count
+        rows += endings.map { .settlement($0.ending.settlement) }
+        let outcomes = writer.write(rows)
+        batch.passLead()
+        for _ in endings { crashPoints.pass(.committed) }
+
+        var inserted = outcomes[..<pendingCount]
+        for ((index, _), reply) in zip(orders, replies) {
+            var isHeld = false
+            if case .success(.held) = reply { isHeld = true }
+            batch.answer(
+                index, .taken(Taken(deducted: reply, inserted: isHeld ? inserted.removeFirst() : nil)))
         }
+        settle(endings, outcomes[pendingCount...], quota, batch)
     }
 
-    private static func end(
-        _ endings: [Ending], _ quota: QuotaStore, _ writer: LedgerWriter, _ crashPoints: CrashPoints
-    ) -> [Ended] {
-        let outcomes = writer.write(endings.map { .settlement($0.settlement) })
-        for _ in endings { crashPoints.pass(.committed) }
+    private static func settle(
+        _ endings: [(index: Int, ending: Ending)], _ outcomes: ArraySlice<LedgerWriter.Outcome>,
+        _ quota: QuotaStore, _ batch: borrowing Lane.Batch
+    ) {
         var settlements: [HoldSettlement] = []
-        for (ending, outcome) in zip(endings, outcomes) {
+        for ((_, ending), outcome) in zip(endings, outcomes) {
             if let (charge, status) = outcome.end(of: ending.settlement) {
                 settlements.append(HoldSettlement(ending.hold, charge: charge, isVoided: status == .voided))
             }
         }
-        var replies = quota.settle(settlements)[...]
-        return zip(endings, outcomes).map { ending, outcome in
+        var replies = settlements.isEmpty ? [] : quota.settle(settlements)[...]
+        for ((index, ending), outcome) in zip(endings, outcomes) {
             let hasEnded = outcome.end(of: ending.settlement) != nil
-            return Ended(written: outcome, settled: hasEnded ? replies.removeFirst() : nil)
+            batch.answer(
+                index, .ended(Ended(written: outcome, settled: hasEnded ? replies.removeFirst() : nil)))
         }
     }
 }
