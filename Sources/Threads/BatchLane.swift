@@ -3,7 +3,7 @@
 /// While one batch runs the next gathers, so a batch is as large as the load makes it and a lone caller waits for nobody. The
 /// first thread to arrive leads: it runs the batch, hands every result to its owner, wakes each alone, and passes the lead to
 /// the first thread that came meanwhile. Inlinable, so that each use is compiled for its own items.
-package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
+public final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     @usableFromInline
     final class Ticket: @unchecked Sendable {
         // `outcome` and `leads` are written by the leading thread before `signal.wake()` and read by the owner after its wait.
@@ -19,7 +19,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     }
 
     /// A batch in the hands of the thread that leads it, which is the owner of the first item.
-    package struct Batch: ~Copyable {
+    public struct Batch: ~Copyable {
         @usableFromInline let lane: BatchLane
         @usableFromInline let tickets: [Ticket]
         @usableFromInline var leads = true
@@ -31,15 +31,15 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         }
 
         /// How many items it has; one at least.
-        @inlinable package var count: Int { tickets.count }
+        @inlinable public var count: Int { tickets.count }
 
         /// An item, counted from 0 in the order of their arrival.
         @inlinable
-        package subscript(index: Int) -> Item { tickets[index].item }
+        public subscript(index: Int) -> Item { tickets[index].item }
 
         /// Gives an item its outcome: its owner goes on at once.
         @inlinable
-        package func answer(_ index: Int, _ outcome: Outcome) {
+        public func answer(_ index: Int, _ outcome: Outcome) {
             let ticket = tickets[index]
             ticket.outcome = outcome
             if index > 0 { ticket.signal.wake() }
@@ -49,7 +49,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         ///
         /// Best before the owners are woken, who would else have the processor first.
         @inlinable
-        package mutating func passLead() {
+        public mutating func passLead() {
             guard leads else { return }
             leads = false
             lane.passLead()
@@ -78,7 +78,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     ///   - run: Runs one batch on a waiting thread and answers each of its items. Runs a second time at once only when the first has
     ///     passed the lead. It must be bounded in time, because everybody waits for it.
     @inlinable
-    package init(itemsMax: Int, waitingMax: Int, answering run: @escaping @Sendable (inout Batch) -> Void) {
+    public init(itemsMax: Int, waitingMax: Int, answering run: @escaping @Sendable (inout Batch) -> Void) {
         precondition(itemsMax > 0 && waitingMax >= 0)
         self.itemsMax = itemsMax
         self.waitingMax = waitingMax
@@ -89,7 +89,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     ///
     /// - Parameter run: Returns one outcome for each item, in their order. Never runs twice at the same time.
     @inlinable
-    package convenience init(
+    public convenience init(
         itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]
     ) {
         self.init(itemsMax: itemsMax, waitingMax: waitingMax) { batch in
@@ -102,7 +102,7 @@ package final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
 
     /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
     @inlinable
-    package func submit(_ item: Item) -> Outcome? {
+    public func submit(_ item: Item) -> Outcome? {
         let ticket = Ticket(item)
         let leads: Bool? = state.withLock { state in
             guard state.isLed else {

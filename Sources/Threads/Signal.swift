@@ -4,12 +4,12 @@ import Glibc
 /// Wakes one waiting thread; a wake-up that comes before the wait is kept.
 ///
 /// A POSIX semaphore, because its wait takes a deadline on the monotonic clock and waking costs one system call at most.
-package final class Signal: @unchecked Sendable {
+public final class Signal: @unchecked Sendable {
     // Any thread may post and wait: the semaphore itself is the synchronisation. Freed in `deinit`, when nobody refers to it.
     private let semaphore: UnsafeMutablePointer<sem_t>
 
     /// Creates a signal with no wake-up pending.
-    package init() {
+    public init() {
         semaphore = .allocate(capacity: 1)
         sem_init(semaphore, 0, 0)
     }
@@ -20,12 +20,12 @@ package final class Signal: @unchecked Sendable {
     }
 
     /// Wakes one waiter, now or when it comes.
-    package func wake() {
+    public func wake() {
         sem_post(semaphore)
     }
 
     /// Waits for a wake-up.
-    package func wait() {
+    public func wait() {
         while sem_wait(semaphore) != 0 {}
     }
 
