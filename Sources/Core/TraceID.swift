@@ -41,30 +41,42 @@ package struct TraceID: Sendable, Hashable, Comparable {
 }
 
 extension TraceID: CustomStringConvertible {
+    private static let textLength = 36
+
     /// The canonical lower-case form with four hyphens.
     package var description: String {
-        String(unsafeUninitializedCapacity: 36) { buffer in
-            var position = 0
-            for index in 0..<16 {
-                if index == 4 || index == 6 || index == 8 || index == 10 {
-                    buffer[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                let word = index < 8 ? high : low
-                let byte = UInt8(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8))
-                buffer[position] = TraceID.hexDigit(byte >> 4)
-                buffer[position + 1] = TraceID.hexDigit(byte & 15)
-                position += 2
-            }
-            return position
+        String(unsafeUninitializedCapacity: TraceID.textLength) { write(to: $0) }
+    }
+
+    /// Lends the bytes of the description, without memory of their own.
+    package func withUTF8(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: TraceID.textLength) { buffer in
+            _ = write(to: buffer)
+            body(UnsafeBufferPointer(buffer))
         }
+    }
+
+    private func write(to buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        var position = 0
+        for index in 0..<16 {
+            if index == 4 || index == 6 || index == 8 || index == 10 {
+                buffer[position] = UInt8(ascii: "-")
+                position += 1
+            }
+            let word = index < 8 ? high : low
+            let byte = UInt8(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8))
+            buffer[position] = TraceID.hexDigit(byte >> 4)
+            buffer[position + 1] = TraceID.hexDigit(byte & 15)
+            position += 2
+        }
+        return position
     }
 
     /// Reads the canonical form, in either case; nil for anything else.
     package init?(_ text: String) {
         var words: (UInt64, UInt64) = (0, 0)
         var digits = 0
-        guard text.utf8.count == 36 else { return nil }
+        guard text.utf8.count == TraceID.textLength else { return nil }
         for (position, byte) in text.utf8.enumerated() {
             if position == 8 || position == 13 || position == 18 || position == 23 {
                 guard byte == UInt8(ascii: "-") else { return nil }

@@ -78,16 +78,17 @@ extension QuotaStore {
         tenant: TenantID, token: String, milliseconds: Int, incarnation: Int64
     ) throws(QuotaError) -> LeaseReply {
         let keys = QuotaKeys(tenant)
-        let reply = try evaluate(QuotaScripts.lease, [keys.warm, keys.tenant]) { arguments, _ in
+        var reply = try evaluate(QuotaScripts.lease, [keys.warm, keys.tenant]) { arguments, _ in
             arguments.add(token)
-            arguments.add(milliseconds)
+            arguments.add(Int64(milliseconds))
             arguments.add(incarnation)
         }
-        switch reply.word {
+        let word = reply.text()
+        switch word {
         case "WARM": return .warm
-        case "TAKEN": return .taken(epochSeen: try reply.int(1))
+        case "TAKEN": return .taken(epochSeen: try reply.int())
         case "BUSY": return .busy
-        default: throw .unexpectedReply(reply.word)
+        default: throw .unexpectedReply(word)
         }
     }
 
@@ -96,7 +97,7 @@ extension QuotaStore {
         _ image: ImageContents, tenant: TenantID, token: String, incarnation: Int64
     ) throws(QuotaError) -> InstallReply {
         let keys = QuotaKeys(tenant)
-        let reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { arguments, _ in
+        var reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { arguments, _ in
             arguments.add(token)
             arguments.add(incarnation)
             arguments.add(image.epoch)
@@ -110,11 +111,12 @@ extension QuotaStore {
                 arguments.add(hold)
             }
         }
-        switch reply.word {
+        let word = reply.text()
+        switch word {
         case "OK": return .installed
         case "LOST": return .lost
         case "NEWER": return .newer
-        default: throw .unexpectedReply(reply.word)
+        default: throw .unexpectedReply(word)
         }
     }
 

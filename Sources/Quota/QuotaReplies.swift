@@ -14,7 +14,10 @@ package struct HoldOrder: Sendable {
     package let period: Period
 
     /// Creates an order.
+    ///
+    /// Its amount must be one that may be held: a script takes the holds of many, and must not fail on its way.
     package init(tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period) {
+        precondition(amount >= .zero && amount <= .holdLimit, "not an amount to hold")
         self.tenant = tenant
         self.trace = trace
         self.key = key
@@ -101,7 +104,7 @@ package struct QuotaRefusal: Sendable, Hashable {
 }
 
 /// What came of asking for a hold.
-package enum DeductReply: Sendable {
+package enum DeductReply: Sendable, Equatable {
     /// It is held; also when the same order had been carried out before.
     case held(HeldAmount)
     /// There is no valid image of the tenant.

@@ -24,24 +24,19 @@ package final class QuotaStore: Sendable {
         try only(deduct([order])).get()
     }
 
-    /// Takes several holds in one round trip, each all or nothing, and answers them in their order.
+    /// Takes several holds in one round trip, each all or nothing, in their order, and answers them in it.
     package func deduct(_ orders: [HoldOrder]) -> [Result<DeductReply, QuotaError>] {
-        evaluate(QuotaScripts.deduct, orders.map { call(for: $0) }) { (reply) throws(QuotaError) in
-            try DeductReply(reply)
-        }
-    }
-
-    private func call(for order: HoldOrder) -> ScriptCall {
-        let keys = QuotaKeys(order.tenant)
-        return ScriptCall(keys: [keys.tenant, keys.holds]) {
-            [incarnation] (arguments, facts) throws(RedisError) in
+        evaluate(QuotaScripts.deduct, orders) { [incarnation] arguments, facts, places in
             arguments.add(incarnation(facts.identity))
             arguments.add(facts.notAfterMicroseconds)
-            arguments.add(order.trace.description)
-            arguments.add(order.amount.nanodollars)
-            arguments.add(order.key?.description ?? "")
-            arguments.add(order.period.day)
-            arguments.add(order.period.month)
+            for place in places {
+                let order = orders[place]
+                order.trace.withUTF8 { arguments.add($0) }
+                arguments.add(order.amount.nanodollars)
+                arguments.add(order.key?.description ?? "")
+                arguments.add(Int64(order.period.day))
+                arguments.add(Int64(order.period.month))
+            }
         }
     }
 
@@ -50,40 +45,36 @@ package final class QuotaStore: Sendable {
         try only(settle([settlement])).get()
     }
 
-    /// Settles several holds in one round trip, and answers in their order.
+    /// Settles several holds in one round trip, in their order, and answers in it.
     package func settle(_ settlements: [HoldSettlement]) -> [Result<SettleReply, QuotaError>] {
-        evaluate(QuotaScripts.settle, settlements.map { call(for: $0) }) { (reply) throws(QuotaError) in
-            try SettleReply(reply)
-        }
-    }
-
-    private func call(for settlement: HoldSettlement) -> ScriptCall {
-        let keys = QuotaKeys(settlement.tenant)
-        return ScriptCall(keys: [keys.tenant, keys.holds]) {
-            [incarnation] (arguments, facts) throws(RedisError) in
+        evaluate(QuotaScripts.settle, settlements) { [incarnation] arguments, facts, places in
             arguments.add(incarnation(facts.identity))
-            arguments.add(settlement.trace.description)
-            arguments.add(settlement.epoch)
-            arguments.add(settlement.rseq)
-            arguments.add(settlement.charge.nanodollars)
-            arguments.add(settlement.isVoided ? "1" : "0")
+            for place in places {
+                let settlement = settlements[place]
+                settlement.trace.withUTF8 { arguments.add($0) }
+                arguments.add(settlement.epoch)
+                arguments.add(settlement.rseq)
+                arguments.add(settlement.charge.nanodollars)
+                arguments.add(settlement.isVoided ? 1 : 0)
+            }
         }
     }
 
     /// Adds a credit in the ledger's order.
     package func credit(tenant: TenantID, sequence: Int64, amount: Money) throws(QuotaError) -> CreditReply {
-        let reply = try evaluate(QuotaScripts.credit, [QuotaKeys(tenant).tenant]) {
+        var reply = try evaluate(QuotaScripts.credit, [QuotaKeys(tenant).tenant]) {
             [incarnation] arguments, facts in
             arguments.add(incarnation(facts.identity))
             arguments.add(sequence)
             arguments.add(amount.nanodollars)
         }
-        switch reply.word {
-        case "OK": return .applied(balance: try reply.money(1))
-        case "DONE": return .done(balance: try reply.money(1))
-        case "GAP": return .gap(known: try reply.int(1))
+        let word = reply.text()
+        switch word {
+        case "OK": return .applied(balance: try reply.money())
+        case "DONE": return .done(balance: try reply.money())
+        case "GAP": return .gap(known: try reply.int())
         case "MISS": return .missing
-        default: throw .unexpectedReply(reply.word)
+        default: throw .unexpectedReply(word)
         }
     }
 
@@ -98,21 +89,28 @@ package final class QuotaStore: Sendable {
         }
     }
 
-    private func evaluate<Reply>(
-        _ script: RedisScript, _ calls: [ScriptCall],
-        _ read: (ScriptReply) throws(QuotaError) -> Reply
+    /// Runs a script that carries many orders of a tenant at once; `arguments` writes those at some places among all.
+    private func evaluate<Order: TenantOrder, Reply: OrderReply>(
+        _ script: RedisScript, _ orders: [Order],
+        _ arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts, [Int]) -> Void
     ) -> [Result<Reply, QuotaError>] {
+        let batches = TenantBatch.batches(of: orders)
+        let calls = batches.map { batch in
+            let keys = QuotaKeys(batch.tenant)
+            return ScriptCall(keys: [keys.tenant, keys.holds]) { list, facts in
+                arguments(&list, facts, batch.places)
+            }
+        }
+        var answers = [Result<Reply, QuotaError>](
+            repeating: .failure(.unexpectedReply("")), count: orders.count)
         do throws(RedisError) {
-            return try redis.evaluate(script, calls).map { result in
-                result.flatMap { reply in
-                    Result { () throws(RedisError) in try ScriptReply(reply, of: script) }
-                }
-                .mapError { QuotaError($0) }
-                .flatMap { fields in Result { () throws(QuotaError) in try read(fields) } }
+            for (batch, result) in zip(batches, try redis.evaluate(script, calls)) {
+                batch.spread(result, of: script, over: &answers)
             }
         } catch {
-            return calls.map { _ in .failure(QuotaError(error)) }
+            for place in answers.indices { answers[place] = .failure(QuotaError(error)) }
         }
+        return answers
     }
 
     private func only<Reply>(_ results: [Result<Reply, QuotaError>]) -> Result<Reply, QuotaError> {

@@ -1,11 +1,13 @@
 import Core
 import Redis
 
-/// A script's reply: a word, and fields behind it, with bars between them.
+/// A script's reply, read from its start: a word, and fields behind it with bars between them; a script that does several
+/// things says so of each in a line.
 ///
 /// One text instead of a list, because Redis, the driver and this process would else make an object for each field.
 struct ScriptReply {
-    let bytes: [UInt8]
+    private let bytes: [UInt8]
+    private var position = 0
 
     /// Takes a script's reply.
     init(_ reply: RedisReply, of script: RedisScript) throws(RedisError) {
@@ -15,75 +17,135 @@ struct ScriptReply {
         self.bytes = bytes
     }
 
-    var word: String { text(0) }
-
-    /// A field as text; empty when there are not so many.
-    func text(_ index: Int) -> String {
-        String(decoding: field(index), as: UTF8.self)
+    /// The next field of the line; empty when it has no more.
+    mutating func text() -> String {
+        String(decoding: bytes[field()], as: UTF8.self)
     }
 
-    func int(_ index: Int) throws(QuotaError) -> Int64 {
-        guard let value = number(field(index)) else {
-            throw .unexpectedReply("field \(index): \(text(index))")
+    /// The next field of the line as a number.
+    mutating func int() throws(QuotaError) -> Int64 {
+        let field = field()
+        guard let value = number(field) else {
+            throw .unexpectedReply("not a number: '\(String(decoding: bytes[field], as: UTF8.self))'")
         }
         return value
     }
 
-    func optionalInt(_ index: Int) throws(QuotaError) -> Int64? {
-        field(index).isEmpty ? nil : try int(index)
+    /// The next field of the line as a number; nil when it is empty.
+    mutating func optionalInt() throws(QuotaError) -> Int64? {
+        let field = field()
+        guard !field.isEmpty else { return nil }
+        position = field.lowerBound
+        return try int()
     }
 
-    func money(_ index: Int) throws(QuotaError) -> Money { Money(nanodollars: try int(index)) }
+    /// The next field of the line as an amount.
+    mutating func money() throws(QuotaError) -> Money { Money(nanodollars: try int()) }
 
-    private func field(_ index: Int) -> ArraySlice<UInt8> {
-        var start = bytes.startIndex
-        for _ in 0..<index {
-            guard let bar = bytes[start...].firstIndex(of: UInt8(ascii: "|")) else { return [] }
-            start = bar + 1
+    /// Leaves the line, whatever is left of it, for the next one.
+    mutating func endLine() {
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\n") { position += 1 }
+        if position < bytes.count { position += 1 }
+    }
+
+    private mutating func field() -> Range<Int> {
+        let start = position
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\n") {
+            position += 1
+            if bytes[position - 1] == UInt8(ascii: "|") { return start..<position - 1 }
         }
-        return bytes[start...].prefix { $0 != UInt8(ascii: "|") }
+        return start..<position
     }
 
-    private func number(_ digits: ArraySlice<UInt8>) -> Int64? {
-        Int64(String(decoding: digits, as: UTF8.self))
+    private func number(_ field: Range<Int>) -> Int64? {
+        let isNegative = !field.isEmpty && bytes[field.lowerBound] == UInt8(ascii: "-")
+        let digits = isNegative ? field.dropFirst() : field
+        // Eighteen never overflow; the largest amount has sixteen.
+        guard (1...18).contains(digits.count) else { return nil }
+        var value: Int64 = 0
+        for byte in bytes[digits] {
+            let digit = byte &- UInt8(ascii: "0")
+            guard digit < 10 else { return nil }
+            value = value &* 10 &+ Int64(digit)
+        }
+        return isNegative ? -value : value
     }
 }
 
-extension DeductReply {
-    init(_ reply: ScriptReply) throws(QuotaError) {
-        switch reply.word {
+/// What a script answers to each of several orders of one tenant.
+protocol OrderReply {
+    /// Reads the answer to one order.
+    init(_ reply: inout ScriptReply) throws(QuotaError)
+
+    /// Whether it answers all orders of its call.
+    var answersAll: Bool { get }
+}
+
+extension OrderReply {
+    /// Reads the answers to as many orders as one call had.
+    static func read(
+        _ reply: RedisReply, of script: RedisScript, count: Int
+    ) throws(RedisError) -> [Result<Self, QuotaError>] {
+        var reply = try ScriptReply(reply, of: script)
+        var answers: [Result<Self, QuotaError>] = []
+        answers.reserveCapacity(count)
+        for _ in 0..<count {
+            let answer = Result { () throws(QuotaError) in try Self(&reply) }
+            if answers.isEmpty, case .success(let all) = answer, all.answersAll {
+                return Array(repeating: answer, count: count)
+            }
+            answers.append(answer)
+            reply.endLine()
+        }
+        return answers
+    }
+}
+
+extension DeductReply: OrderReply {
+    init(_ reply: inout ScriptReply) throws(QuotaError) {
+        let word = reply.text()
+        switch word {
         case "OK":
             self = .held(
                 HeldAmount(
-                    epoch: try reply.int(1), rseq: try reply.int(2), balanceBefore: try reply.money(3),
-                    balanceAfter: try reply.money(4), dailyUsed: try reply.int(5),
-                    monthlyUsed: try reply.int(6), dailyQuota: try reply.optionalInt(7),
-                    monthlyQuota: try reply.optionalInt(8), limitsVersion: try reply.int(9),
-                    period: Period(day: Int32(try reply.int(10)))))
+                    epoch: try reply.int(), rseq: try reply.int(), balanceBefore: try reply.money(),
+                    balanceAfter: try reply.money(), dailyUsed: try reply.int(),
+                    monthlyUsed: try reply.int(), dailyQuota: try reply.optionalInt(),
+                    monthlyQuota: try reply.optionalInt(), limitsVersion: try reply.int(),
+                    period: Period(day: Int32(try reply.int()))))
         case "MISS": self = .missing
         case "LATE": self = .late
         case "CONFLICT": self = .conflict
         case "REFUSED":
-            guard let limit = QuotaLimit(rawValue: reply.text(1)) else {
-                throw .unexpectedReply(reply.text(1))
-            }
+            let name = reply.text()
+            guard let limit = QuotaLimit(rawValue: name) else { throw .unexpectedReply(name) }
             self = .refused(
                 QuotaRefusal(
-                    limit: limit, epoch: try reply.int(2), creditSequence: try reply.int(3),
-                    limitsVersion: try reply.int(4), balance: try reply.money(5),
-                    limitValue: try reply.int(6), used: try reply.int(7)))
-        default: throw .unexpectedReply(reply.word)
+                    limit: limit, epoch: try reply.int(), creditSequence: try reply.int(),
+                    limitsVersion: try reply.int(), balance: try reply.money(),
+                    limitValue: try reply.int(), used: try reply.int()))
+        default: throw .unexpectedReply(word)
+        }
+    }
+
+    var answersAll: Bool {
+        switch self {
+        case .missing, .late: true
+        case .held, .conflict, .refused: false
         }
     }
 }
 
-extension SettleReply {
-    init(_ reply: ScriptReply) throws(QuotaError) {
-        switch reply.word {
-        case "OK": self = .settled(balance: try reply.money(1))
-        case "GONE": self = .gone(balance: try reply.money(1))
+extension SettleReply: OrderReply {
+    init(_ reply: inout ScriptReply) throws(QuotaError) {
+        let word = reply.text()
+        switch word {
+        case "OK": self = .settled(balance: try reply.money())
+        case "GONE": self = .gone(balance: try reply.money())
         case "MISS": self = .missing
-        default: throw .unexpectedReply(reply.word)
+        default: throw .unexpectedReply(word)
         }
     }
+
+    var answersAll: Bool { self == .missing }
 }

@@ -25,7 +25,7 @@ struct CommandBuffer {
         let start = bytes.count
         append(word: command)
         append(word: script)
-        append(word: String(call.keys.count))
+        append(word: Int64(call.keys.count))
         for key in call.keys { append(word: key) }
         // The memory goes along and comes back: the arguments are written where they are sent from.
         var arguments = ScriptArguments(CommandBuffer())
@@ -38,31 +38,54 @@ struct CommandBuffer {
         arguments.words.bytes.insert(contentsOf: head.bytes, at: start)
     }
 
+    /// Appends a word of a command.
+    mutating func append(word: String) {
+        var word = word
+        word.withUTF8 { append(word: $0) }
+    }
+
+    /// Appends a word that is there as bytes.
+    mutating func append(word: UnsafeBufferPointer<UInt8>) {
+        append(UInt8(ascii: "$"), word.count)
+        bytes.append(contentsOf: word)
+        endLine()
+    }
+
+    /// Appends a number as a word, without making a text of it.
+    mutating func append(word number: Int64) {
+        Self.withDigits(of: number) { append(word: $0) }
+    }
+
     private mutating func begin(wordCount: Int) {
         append(UInt8(ascii: "*"), wordCount)
     }
 
-    mutating func append(word: String) {
-        var word = word
-        word.withUTF8 { utf8 in
-            append(UInt8(ascii: "$"), utf8.count)
-            bytes += utf8
-        }
-        endLine()
-    }
-
     private mutating func append(_ sign: UInt8, _ number: Int) {
         bytes.append(sign)
-        if number < 10 {
-            bytes.append(UInt8(ascii: "0") + UInt8(number))
-        } else {
-            bytes.append(contentsOf: String(number).utf8)
-        }
+        Self.withDigits(of: Int64(number)) { bytes.append(contentsOf: $0) }
         endLine()
     }
 
     private mutating func endLine() {
         bytes.append(UInt8(ascii: "\r"))
         bytes.append(UInt8(ascii: "\n"))
+    }
+
+    private static func withDigits(of number: Int64, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+        // A sign and nineteen digits.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { buffer in
+            var start = buffer.endIndex
+            var rest = number.magnitude
+            repeat {
+                start -= 1
+                buffer[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            if number < 0 {
+                start -= 1
+                buffer[start] = UInt8(ascii: "-")
+            }
+            body(UnsafeBufferPointer(rebasing: buffer[start...]))
+        }
     }
 }

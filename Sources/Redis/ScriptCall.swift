@@ -34,8 +34,15 @@ package struct ScriptArguments {
         count += 1
     }
 
+    /// Adds a text that is there as bytes.
+    package mutating func add(_ utf8: UnsafeBufferPointer<UInt8>) {
+        words.append(word: utf8)
+        count += 1
+    }
+
     /// Adds a number.
-    package mutating func add(_ number: some BinaryInteger) {
-        add(String(number))
+    package mutating func add(_ number: Int64) {
+        words.append(word: number)
+        count += 1
     }
 }

@@ -70,10 +70,16 @@ struct ImageBench: Sendable {
     func deduct(
         _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today, key: String = "key1"
     ) throws -> DeductReply {
-        try store.deduct(
-            HoldOrder(
-                tenant: tenant, trace: trace, key: APIKeyID(key),
-                amount: Money(nanodollars: amount), period: Period(day: day)))
+        try store.deduct(order(amount, trace: trace, day: day, key: key))
+    }
+
+    /// An order of a hold.
+    func order(
+        _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today, key: String = "key1"
+    ) -> HoldOrder {
+        HoldOrder(
+            tenant: tenant, trace: trace, key: APIKeyID(key), amount: Money(nanodollars: amount),
+            period: Period(day: day))
     }
 
     /// Asks for a hold that must be granted.
@@ -105,10 +111,16 @@ struct ImageBench: Sendable {
     func settle(
         _ held: HeldAmount, _ trace: TraceID, charge: Int64, isVoided: Bool = false
     ) throws -> SettleReply {
-        try store.settle(
-            HoldSettlement(
-                tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq,
-                charge: Money(nanodollars: charge), isVoided: isVoided))
+        try store.settle(settlement(held, trace, charge: charge, isVoided: isVoided))
+    }
+
+    /// The settlement of a hold that this bench was granted.
+    func settlement(
+        _ held: HeldAmount, _ trace: TraceID, charge: Int64, isVoided: Bool = false
+    ) -> HoldSettlement {
+        HoldSettlement(
+            tenant: tenant, trace: trace, epoch: held.epoch, rseq: held.rseq,
+            charge: Money(nanodollars: charge), isVoided: isVoided)
     }
 
     /// The image as the store reads it.

@@ -108,6 +108,15 @@ import Threads
         #expect(try client.facts().identity.runID == elements[0].text)
     }
 
+    @Test func `numbers of any size arrive digit by digit`() throws {
+        let script = RedisScript(name: "list", source: "return ARGV")
+        let numbers: [Int64] = [0, -1, 9, 10, -10, 99, 100, 1 << 53, .max, .min]
+        let reply = try client.evaluate(script, keys: []) { (arguments, _) throws(RedisError) in
+            for number in numbers { arguments.add(number) }
+        }
+        #expect(reply.elements?.map(\.text) == numbers.map { String($0) })
+    }
+
     @Test func `arguments that cannot be built send nothing and harm nobody`() throws {
         let script = RedisScript(name: "incr", source: "return redis.call('incr', 'n')")
         let identity = try client.facts().identity

@@ -1,29 +1,57 @@
--- Settles a hold: gives back what was held and not charged, and forgets the hold. Repeating it changes nothing.
+-- Settles holds of one tenant: gives back what was held and not charged, and forgets the hold. Repeating it changes nothing.
 --
 -- KEYS  1 tenant hash · 2 holds hash
--- ARGV  1 incarnation · 2 trace · 3 epoch of the hold · 4 rseq of the hold · 5 charge · 6 '1' when voided: the request does not count
--- Reply MISS                  no image, or one of another incarnation: whoever rebuilds it reads the settled row
+-- ARGV  1 incarnation · then for each hold: trace, its epoch, its rseq, charge, '1' when voided: the request does not count
+-- Reply MISS                  no image, or one of another incarnation: whoever rebuilds it reads the settled rows
+--       It answers for all holds. Otherwise there is a line for each, in their order:
 --       GONE {balance}        no such hold, or another one under the same trace
 --       OK   {balance}
 --       Word and field are one text, with a bar between them.
+-- '..' would round a number to 14 digits. '%d' does not, where a C long has 64 bits, and is much faster than '%.0f'.
+local format = string.format
+local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
 local t = redis.call('HMGET', KEYS[1], 'inc', 'balance', 'daily_date', 'monthly_month')
 if t[1] ~= ARGV[1] then
     return 'MISS'
 end
-local held = redis.call('HGET', KEYS[2], ARGV[2])
-if not held then
-    return 'GONE|' .. t[2]
+local traces = {}
+for i = 2, #ARGV, 5 do traces[#traces + 1] = ARGV[i] end
+local stored = redis.call('HMGET', KEYS[2], unpack(traces))
+
+-- What each hold gives back; false when it is gone.
+local rests, ending, is_ending = {}, {}, {}
+local daily, monthly = 0, 0
+for n, trace in ipairs(traces) do
+    local at = 5 * n - 3
+    local held = stored[n] or ''
+    local amount, epoch, rseq = held:match('^(%d+)|(%d+)|(%d+)|')
+    if epoch ~= ARGV[at + 1] or rseq ~= ARGV[at + 2] or is_ending[trace] then
+        rests[n] = false
+    else
+        -- Holds and charges are far below 2^53, so their difference is exact; the balance itself is only counted by HINCRBY.
+        rests[n] = format(whole, amount - ARGV[at + 3])
+        is_ending[trace] = true
+        ending[#ending + 1] = trace
+        if ARGV[at + 4] == '1' then
+            -- Only a counter of the hold's own period is corrected.
+            local day, month = held:match('^%d+|%d+|%d+|[^|]*|(%d+)|(%d+)')
+            if t[3] == day then daily = daily - 1 end
+            if t[4] == month then monthly = monthly - 1 end
+        end
+    end
 end
-local amount, epoch, rseq, key, day, month = held:match('^(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)|(%d+)')
-if epoch ~= ARGV[3] or rseq ~= ARGV[4] then
-    return 'GONE|' .. t[2]
+
+-- First, because it is what a Redis without memory allows: what follows it is then allowed, too.
+if #ending > 0 then redis.call('HDEL', KEYS[2], unpack(ending)) end
+if daily < 0 then redis.call('HINCRBY', KEYS[1], 'daily_used', daily) end
+if monthly < 0 then redis.call('HINCRBY', KEYS[1], 'monthly_used', monthly) end
+local balance, lines = t[2], {}
+for n, rest in ipairs(rests) do
+    if rest then
+        balance = format(whole, redis.call('HINCRBY', KEYS[1], 'balance', rest))
+        lines[n] = 'OK|' .. balance
+    else
+        lines[n] = 'GONE|' .. balance
+    end
 end
-redis.call('HDEL', KEYS[2], ARGV[2])
--- Holds and charges are far below 2^53, so their difference is exact; the balance itself is only counted by HINCRBY.
-local balance = redis.call('HINCRBY', KEYS[1], 'balance', string.format('%.0f', amount - ARGV[5]))
-if ARGV[6] == '1' then
-    -- Only a counter of the hold's own period is corrected.
-    if t[3] == day then redis.call('HINCRBY', KEYS[1], 'daily_used', -1) end
-    if t[4] == month then redis.call('HINCRBY', KEYS[1], 'monthly_used', -1) end
-end
-return 'OK|' .. string.format('%.0f', balance)
+return table.concat(lines, '\n')
