@@ -258,8 +258,8 @@ extension TransferHandle {
         // A name server that hangs must not hold the thread that gave up waiting for it.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_PROTOCOLS_STR, "http,https")
-        // Empty, not unset: the environment's proxy is not for us.
-        set(CURLOPT_PROXY, "")
+        // The environment's proxy is not for us.
+        set(CURLOPT_NOPROXY, "*")
         // A quarter of the default: each of thousands of streams has one, and events are small.
         set(CURLOPT_BUFFERSIZE, 4 * 1_024)
         // Without a directory beside the file libcurl parses the authorities once a handle, not once a connection.
