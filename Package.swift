@@ -140,7 +140,8 @@ let package = Package(
             "GatewayTests",
             [
                 "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
-                "PrivateServers", "Redis", "Settlement", "TestSupport", "Threads", logging, metrics,
+                "PrivateServers", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads", logging,
+                metrics,
             ]),
         tests("TidyTests", ["PrivateServers"]),
         tests("JSONTests", ["JSON", "TestTools"]),

@@ -64,9 +64,9 @@ extension TraceID: CustomStringConvertible {
                 position += 1
             }
             let word = index < 8 ? high : low
-            let byte = UInt8(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8))
-            buffer[position] = TraceID.hexDigit(byte >> 4)
-            buffer[position + 1] = TraceID.hexDigit(byte & 15)
+            let byte = Int(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8)) & 0xFF
+            buffer[position] = TraceID.hexDigits.utf8Start[byte >> 4]
+            buffer[position + 1] = TraceID.hexDigits.utf8Start[byte & 15]
             position += 2
         }
         return position
@@ -93,9 +93,7 @@ extension TraceID: CustomStringConvertible {
         self.init(high: words.0, low: words.1)
     }
 
-    private static func hexDigit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-    }
+    private static let hexDigits: StaticString = "0123456789abcdef"
 
     private static func hexValue(_ byte: UInt8) -> UInt8? {
         switch byte {

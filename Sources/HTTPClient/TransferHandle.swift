@@ -258,8 +258,8 @@ extension TransferHandle {
         // A name server that hangs must not hold the thread that gave up waiting for it.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_PROTOCOLS_STR, "http,https")
-        // Empty, not unset: the environment's proxy is not for us.
-        set(CURLOPT_PROXY, "")
+        // The environment's proxy is not for us.
+        set(CURLOPT_NOPROXY, "*")
         // A quarter of the default: each of thousands of streams has one, and events are small.
         set(CURLOPT_BUFFERSIZE, 4 * 1_024)
         // Without a directory beside the file libcurl parses the authorities once a handle, not once a connection.
@@ -308,23 +308,34 @@ extension TransferHandle {
         curl_slist_free_all(headerList)
         // No `Expect` of libcurl's own, and no content type but the caller's.
         headerList = curl_slist_append(nil, "Expect:")
+        // Where each line is put together, for libcurl to copy.
+        var line: [UInt8] = []
+        line.reserveCapacity(256)
         var hasContentType = false
         var hasAcceptEncoding = false
         for (name, value) in request.headers {
             // libcurl takes "name:" for a field to leave out and "name;" for an empty one.
-            try appendHeader(value.isEmpty ? name + ";" : name + ": " + value)
-            hasContentType = hasContentType || name.lowercased() == "content-type"
-            hasAcceptEncoding = hasAcceptEncoding || name.lowercased() == "accept-encoding"
+            try appendHeader(&line, name, value.isEmpty ? ";" : ": ", value)
+            hasContentType = hasContentType || RequestRules.isSame(name, "content-type")
+            hasAcceptEncoding = hasAcceptEncoding || RequestRules.isSame(name, "accept-encoding")
         }
-        if !hasContentType { try appendHeader("Content-Type:") }
-        if !hasAcceptEncoding { try appendHeader("Accept-Encoding: identity") }
+        if !hasContentType { try appendHeader(&line, "Content-Type", ":", "") }
+        if !hasAcceptEncoding { try appendHeader(&line, "Accept-Encoding", ": ", "identity") }
         curl_easy_setopt_pointer(easy, CURLOPT_HTTPHEADER, headerList)
     }
 
-    private func appendHeader(_ line: String) throws(HTTPClientError) {
-        guard let list = curl_slist_append(headerList, line) else {
-            throw .resourcesExhausted("no memory for headers")
+    private func appendHeader(
+        _ line: inout [UInt8], _ name: String, _ separator: String, _ value: String
+    ) throws(HTTPClientError) {
+        line.removeAll(keepingCapacity: true)
+        line += name.utf8
+        line += separator.utf8
+        line += value.utf8
+        line.append(0)
+        let list = line.withUnsafeBytes { bytes in
+            curl_slist_append(headerList, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
         }
+        guard let list else { throw .resourcesExhausted("no memory for headers") }
         headerList = list
     }
 }

@@ -39,7 +39,10 @@ struct JSONScanner {
         }
         skipSpace()
         guard position < end else { throw JSONError(.empty, at: 0) }
+        // Most documents are small: nothing of theirs need grow.
         tape.nodes.reserveCapacity(min(64, limits.valuesMax))
+        tape.keys.reserveCapacity(min(32, limits.membersMax))
+        tape.frames.reserveCapacity(min(8, limits.depthMax))
         if let frame = try scanValue() {
             try scanContents(of: frame)
         }

@@ -50,18 +50,17 @@ package struct JSONLogHandler: LogHandler {
     }
 
     private static func add(_ key: String, _ value: Logger.MetadataValue, to line: inout LogLine) {
+        if case .stringConvertible(let fields as any LogFields) = value { return fields.write(to: &line) }
+        line.begin(any: key)
         switch value {
-        case .string(let text): line.add(key, text)
+        case .string(let text): line.append(text)
         case .stringConvertible(let convertible):
             // Numbers and flags are JSON's own, so that whoever reads the log can compute with them.
             switch convertible {
-            case let fields as any LogFields: fields.write(to: &line)
-            case let number as Int: line.add(key, number)
-            case let number as Int64: line.add(key, number)
-            case let flag as Bool: line.add(key, flag)
-            default: line.add(key, convertible.description)
+            case is Int, is Int64, is Bool: line.append(bare: convertible)
+            default: line.append(convertible.description)
             }
-        case .array, .dictionary: line.add(key, value.description)
+        case .array, .dictionary: line.append(value.description)
         }
     }
 }

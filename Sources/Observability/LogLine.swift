@@ -26,26 +26,26 @@ package struct LogLine {
     }
 
     /// Adds a text.
-    package mutating func add(_ key: String, _ value: String) {
+    package mutating func add(_ key: StaticString, _ value: String) {
         begin(key)
-        append(quoted: value)
+        append(value)
     }
 
     /// Adds a number.
-    package mutating func add(_ key: String, _ value: Int64) {
+    package mutating func add(_ key: StaticString, _ value: Int64) {
         begin(key)
-        appendBare(value)
+        append(bare: value)
     }
 
     /// Adds a number.
-    package mutating func add(_ key: String, _ value: Int) {
+    package mutating func add(_ key: StaticString, _ value: Int) {
         add(key, Int64(value))
     }
 
     /// Adds a flag.
-    package mutating func add(_ key: String, _ value: Bool) {
+    package mutating func add(_ key: StaticString, _ value: Bool) {
         begin(key)
-        appendBare(value)
+        append(bare: value)
     }
 
     /// The finished object.
@@ -58,18 +58,33 @@ package struct LogLine {
         return bytes
     }
 
-    private mutating func begin(_ key: String) {
-        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
-        append(quoted: key)
+    /// Begins a field whose key needs no escapes; its value is appended next.
+    private mutating func begin(_ key: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        bytes += UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
+        bytes.append(UInt8(ascii: "\""))
         bytes.append(UInt8(ascii: ":"))
     }
 
-    private mutating func appendBare(_ value: some CustomStringConvertible) {
-        var text = value.description
-        text.withUTF8 { bytes += $0 }
+    /// Begins a field of any key; its value is appended next.
+    mutating func begin(any key: String) {
+        separate()
+        append(key)
+        bytes.append(UInt8(ascii: ":"))
     }
 
-    private mutating func append(quoted text: String) {
+    private mutating func separate() {
+        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+    }
+
+    /// Appends a number or a flag as the value of the field that has begun.
+    mutating func append(bare value: some CustomStringConvertible) {
+        bytes += value.description.utf8
+    }
+
+    /// Appends a text as the value of the field that has begun.
+    mutating func append(_ text: String) {
         var text = text
         bytes.append(UInt8(ascii: "\""))
         text.withUTF8 { utf8 in

@@ -100,15 +100,10 @@ final class PostgresConnection: @unchecked Sendable {
         let deadline = Deadline.after(milliseconds: answerTimeoutMilliseconds)
         for (statement, _) in statements { try prepare(statement, deadline) }
         guard PQenterPipelineMode(handle) == 1 else { throw lost() }
-        try sendInPipeline("BEGIN ISOLATION LEVEL READ COMMITTED")
         for ((statement, _), range) in zip(statements, ranges) { try send(statement, range) }
-        try sendInPipeline("COMMIT")
+        // What stands before a synchronisation point is one database transaction, committed before that is answered.
         guard PQpipelineSync(handle) == 1 else { throw lost() }
-        defer { rollBackIfNeeded() }
-        var rows = try pipelineAnswers(statements.count + 2, deadline)
-        if let committed = rows.popLast() { try Self.checkCommitted(committed) }
-        rows.removeFirst()
-        return rows
+        return try pipelineAnswers(statements.count, deadline)
     }
 
     /// Takes the next notification that has arrived; nil when there is none.
@@ -191,10 +186,6 @@ extension PostgresConnection {
             PQsendQueryPrepared(handle, statement.name, Int32(range.count), values, lengths, formats, 0)
         }
         guard isSent == 1 else { throw lost() }
-    }
-
-    private func sendInPipeline(_ sql: String) throws(PostgresError) {
-        guard PQsendQueryParams(handle, sql, 0, nil, nil, nil, nil, 0) == 1 else { throw lost() }
     }
 
     /// Receives everything that the server has to say to what was sent; the last result counts, or the first error.

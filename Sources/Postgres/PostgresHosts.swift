@@ -27,6 +27,7 @@ struct PostgresHosts {
         given["client_encoding"] = "UTF8"
         var settings = configuration.sessionSettings
         settings["statement_timeout"] = String(configuration.statementTimeoutMilliseconds)
+        settings["default_transaction_isolation"] = "read\\ committed"
         let options = settings.map { "-c \($0.key)=\($0.value)" }.sorted()
         given["options"] = ([given["options"]].compactMap(\.self) + options).joined(separator: " ")
         targets = Self.split(given)

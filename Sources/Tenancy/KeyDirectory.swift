@@ -27,7 +27,7 @@ package final class KeyDirectory: Sendable {
     }
 
     private let database: PostgresPool
-    private let pepper: Pepper
+    private let hasher: SecretHasher
     private let entriesMax: Int
     private let keepSeconds: Int
     private let state = Locked(State())
@@ -45,7 +45,7 @@ package final class KeyDirectory: Sendable {
     ///   - entriesMax: The most keys kept.
     package init(database: PostgresPool, pepper: Pepper, keepSeconds: Int = 30, entriesMax: Int = 100_000) {
         self.database = database
-        self.pepper = pepper
+        hasher = SecretHasher(pepper)
         self.keepSeconds = keepSeconds
         self.entriesMax = entriesMax
     }
@@ -58,12 +58,11 @@ package final class KeyDirectory: Sendable {
         }
     }
 
-    /// The caller that the text of an API key belongs to.
+    /// The caller that an API key belongs to.
     ///
     /// - Parameter unixSeconds: The present time, for keys that expire.
-    package func caller(for text: String, unixSeconds: Int64) throws(TenancyError) -> Caller {
-        guard let secret = SecretText(text, kind: .apiKey) else { throw .invalidKey }
-        guard let entry = try entry(secret.id), secret.matches(entry.hash, pepper) else { throw .invalidKey }
+    package func caller(for secret: SecretText, unixSeconds: Int64) throws(TenancyError) -> Caller {
+        guard let entry = try entry(secret.id), hasher.matches(entry.hash, secret) else { throw .invalidKey }
         let key = entry.caller.key
         guard !key.isRevoked else { throw .revokedKey }
         if let expires = key.expiresAtUnixSeconds, expires <= unixSeconds { throw .expiredKey }
@@ -112,7 +111,7 @@ package final class KeyDirectory: Sendable {
         guard let secret = SecretText(text, kind: .adminToken) else { return false }
         do throws(PostgresError) {
             let rows = try database.query(TenancyStatements.readAdminToken, [.text(secret.id)])
-            return rows.count == 1 && secret.matches(rows.bytes(0, 0), pepper)
+            return rows.count == 1 && hasher.matches(rows.bytes(0, 0), secret)
         } catch {
             throw .unavailable("\(error)")
         }

@@ -58,17 +58,6 @@ package struct SecretText: Sendable, Hashable {
         self.init(id: id, text: text)
     }
 
-    /// What is stored: HMAC-SHA-256 of the text under the pepper.
-    package func hash(_ pepper: Pepper) -> [UInt8] {
-        Array(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: SymmetricKey(data: pepper.bytes)))
-    }
-
-    /// Whether the stored hash is this secret's, in time that does not depend on where they differ.
-    package func matches(_ hash: [UInt8], _ pepper: Pepper) -> Bool {
-        HMAC<SHA256>.isValidAuthenticationCode(
-            hash, authenticating: Array(text.utf8), using: SymmetricKey(data: pepper.bytes))
-    }
-
     private static func random(_ length: Int) -> String {
         var generator = SystemRandomNumberGenerator()
         return String(
@@ -104,5 +93,33 @@ package struct SecretText: Sendable, Hashable {
     /// The remainder of each byte.
     private static let crcTable: [UInt32] = (0..<256).map { byte in
         (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+    }
+}
+
+/// Makes of a secret what is stored of it: HMAC-SHA-256 of the text under the pepper.
+///
+/// Taking the key in is half the work, and done once: each hash continues on a copy.
+package struct SecretHasher: Sendable {
+    private let keyed: HMAC<SHA256>
+
+    /// Creates a hasher for the secrets of one installation.
+    package init(_ pepper: Pepper) {
+        keyed = HMAC(key: SymmetricKey(data: pepper.bytes))
+    }
+
+    /// What is stored of a secret.
+    package func hash(_ secret: SecretText) -> [UInt8] {
+        Array(code(of: secret))
+    }
+
+    /// Whether the stored hash is this secret's, in time that does not depend on where they differ.
+    package func matches(_ hash: [UInt8], _ secret: SecretText) -> Bool {
+        code(of: secret) == hash
+    }
+
+    private func code(of secret: SecretText) -> HMAC<SHA256>.MAC {
+        var hmac = keyed
+        hmac.update(data: Array(secret.text.utf8))
+        return hmac.finalize()
     }
 }

@@ -58,7 +58,8 @@ package struct TenantRegister: Sendable {
         let rows = try database.query(
             TenancyStatements.insertKey,
             [
-                .text(secret.id), .text(tenant.description), .text(label), .bytes(secret.hash(pepper)),
+                .text(secret.id), .text(tenant.description), .text(label),
+                .bytes(SecretHasher(pepper).hash(secret)),
                 allowedModels.map { .textArray($0) } ?? .null,
             ])
         return rows.count == 1 ? secret : nil
@@ -89,7 +90,8 @@ package struct TenantRegister: Sendable {
     package func createAdminToken(label: String, pepper: Pepper) throws(PostgresError) -> SecretText {
         let secret = SecretText.make(.adminToken)
         _ = try database.query(
-            TenancyStatements.insertAdminToken, [.text(secret.id), .text(label), .bytes(secret.hash(pepper))])
+            TenancyStatements.insertAdminToken,
+            [.text(secret.id), .text(label), .bytes(SecretHasher(pepper).hash(secret))])
         return secret
     }
 }

@@ -1,6 +1,7 @@
 import Core
 import Dialects
 import Foundation
+import Tenancy
 import TestSupport
 import Testing
 import Threads
@@ -48,7 +49,8 @@ import Threads
 
     private func empty(_ request: TestExchange) -> WorkflowContext {
         WorkflowContext(
-            trace: Self.trace, exchange: request.exchange, startedAt: .now, deadline: .after(seconds: 30))
+            trace: Self.trace, exchange: request.exchange, apiKey: .make(.apiKey), startedAt: .now,
+            deadline: .after(seconds: 30))
     }
 
     private func candidate(_ id: Int64) -> ProviderModel {

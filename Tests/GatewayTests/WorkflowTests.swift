@@ -4,6 +4,7 @@ import Dialects
 import FastCGI
 import Foundation
 import Observability
+import Tenancy
 import TestSupport
 import Testing
 import Threads
@@ -22,7 +23,8 @@ import Threads
         let workflow = try Workflow(steps, last: last, metrics: registry)
         let request = try TestExchange()
         var context = WorkflowContext(
-            trace: trace, exchange: request.exchange, startedAt: .now, deadline: .after(seconds: 30))
+            trace: trace, exchange: request.exchange, apiKey: .make(.apiKey), startedAt: .now,
+            deadline: .after(seconds: 30))
         prepare(&context)
         workflow.run(&context)
         let failure = context.failure
@@ -135,7 +137,8 @@ import Threads
         let workflow = try Workflow(
             [answering(String(repeating: "x", count: 1_000_000))], last: probe(Last.self), metrics: registry)
         var context = WorkflowContext(
-            trace: trace, exchange: request.exchange, startedAt: .now, deadline: .after(seconds: 30))
+            trace: trace, exchange: request.exchange, apiKey: .make(.apiKey), startedAt: .now,
+            deadline: .after(seconds: 30))
         request.hangUp()
         workflow.run(&context)
         #expect(journal.all == ["free", "last"])

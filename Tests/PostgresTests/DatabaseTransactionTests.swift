@@ -90,6 +90,17 @@ import Testing
         #expect(try pool.transaction([(insert, [.int(1)])]).count == 1)
     }
 
+    @Test func `a pipelined database transaction reads what is committed, whatever the database prefers`()
+        throws
+    {
+        let lease = try pool.lease()
+        try lease.execute(
+            sql: "ALTER DATABASE \"\(database.name)\" SET default_transaction_isolation = 'serializable'")
+        let fresh = PostgresPool(PostgresConfiguration(connectionString: database.connectionString))
+        let isolation = Statement(name: "isolation", sql: "SELECT current_setting('transaction_isolation')")
+        #expect(try fresh.transaction([(isolation, [])])[0].text(0, 0) == "read committed")
+    }
+
     @Test func `a refusal at the commit itself is known to have failed`() throws {
         let deferred = Statement(name: "deferred", sql: "INSERT INTO deferred VALUES ($1)")
         let error = #expect(throws: PostgresError.self) {

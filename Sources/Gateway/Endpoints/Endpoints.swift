@@ -73,18 +73,16 @@ package struct Endpoints: Sendable {
         switch route {
         case .chatCompletions:
             // Before the body is looked at: nobody without the form of a key makes this process parse megabytes.
-            guard SecretText(try Credentials.key(of: exchange), kind: .apiKey) != nil else {
-                throw .invalidKey
-            }
+            let key = try Credentials.apiKey(of: exchange)
             let deadline = Deadline.after(seconds: services.configuration.requestSecondsMax)
             var context = WorkflowContext(
-                trace: trace, exchange: exchange, startedAt: .now, deadline: deadline)
+                trace: trace, exchange: exchange, apiKey: key, startedAt: .now, deadline: deadline)
             chatCompletions.run(&context)
         case .models:
-            let caller = try auth.caller(of: exchange)
+            let caller = try auth.caller(for: Credentials.apiKey(of: exchange))
             answer(ModelListing.listBody(models(for: caller)), to: exchange, trace)
         case .model(let name):
-            let caller = try auth.caller(of: exchange)
+            let caller = try auth.caller(for: Credentials.apiKey(of: exchange))
             guard let model = models(for: caller).first(where: { $0.id == name }) else {
                 throw .unknownModel(name)
             }

@@ -65,10 +65,10 @@ struct RequestLine {
 
     init(_ exchange: Exchange) {
         method = exchange.parameter("REQUEST_METHOD") ?? ""
-        let parts = (exchange.parameter("REQUEST_URI") ?? "").split(
-            separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        path = parts.first.map { String($0) } ?? ""
-        query = parts.count > 1 ? String(parts[1]) : ""
+        let target = exchange.parameter("REQUEST_URI") ?? ""
+        let pathEnd = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
+        path = String(target[..<pathEnd])
+        query = String(Substring(target.utf8[pathEnd...].dropFirst()))
         listener = exchange.parameter(Route.Listener.parameterName).flatMap { Route.Listener(rawValue: $0) }
     }
 }

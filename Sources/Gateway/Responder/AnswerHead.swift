@@ -7,29 +7,32 @@ import Threads
 
 /// The header lines of an answer, as FastCGI wants them.
 struct AnswerHead {
-    private var text: String
+    private var bytes: [UInt8] = []
 
     init(status: Int, contentType: String) {
-        text = "Status: "
-        text.reserveCapacity(512)
-        text += "\(status) \(AnswerHead.reason(status))\r\nContent-Type: \(contentType)\r\n"
+        bytes.reserveCapacity(512)
+        add("Status", "\(status) \(AnswerHead.reason(status))")
+        add("Content-Type", contentType)
     }
 
     /// Adds a header line.
     ///
     /// Values are ours or have been checked: a line break in one would end the header.
     mutating func add(_ name: String, _ value: String) {
-        precondition(!value.utf8.contains { $0 < 0x20 }, "a header value must not break its line")
-        text += name
-        text += ": "
-        text += value
-        text += "\r\n"
+        bytes += name.utf8
+        bytes += ": ".utf8
+        var value = value
+        value.withUTF8 { text in
+            precondition(!text.contains { $0 < 0x20 }, "a header value must not break its line")
+            bytes += text
+        }
+        bytes += "\r\n".utf8
     }
 
     /// Writes the header lines and the blank line after them.
     consuming func write(to exchange: Exchange) {
-        text += "\r\n"
-        exchange.write(text)
+        bytes += "\r\n".utf8
+        exchange.write(bytes)
     }
 
     private static func reason(_ status: Int) -> String {

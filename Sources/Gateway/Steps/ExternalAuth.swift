@@ -1,5 +1,5 @@
 package import Core
-package import FastCGI
+import FastCGI
 package import Tenancy
 import Threads
 
@@ -15,12 +15,11 @@ package struct ExternalAuth: Step {
     }
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
-        context.externalAuth = ExternalAuthSection(caller: try caller(of: context.exchange))
+        context.externalAuth = ExternalAuthSection(caller: try caller(for: context.apiKey))
     }
 
-    /// The caller behind the request's credentials.
-    package func caller(of exchange: Exchange) throws(GatewayError) -> Caller {
-        let key = try Credentials.key(of: exchange)
+    /// The caller behind an API key.
+    package func caller(for key: SecretText) throws(GatewayError) -> Caller {
         do throws(TenancyError) {
             return try keys.caller(for: key, unixSeconds: WallClock.unixMilliseconds / 1_000)
         } catch {
@@ -31,6 +30,12 @@ package struct ExternalAuth: Step {
 
 /// The secret a request shows.
 enum Credentials {
+    /// The API key that the request shows, in a form that may be one.
+    static func apiKey(of exchange: Exchange) throws(GatewayError) -> SecretText {
+        guard let key = SecretText(try key(of: exchange), kind: .apiKey) else { throw .invalidKey }
+        return key
+    }
+
     /// The one key in `Authorization` and `X-Api-Key`: both may carry it, but not two different ones.
     static func key(of exchange: Exchange) throws(GatewayError) -> String {
         var shown: String?

@@ -40,7 +40,9 @@ package struct Validation: Step {
         }
         let type = exchange.parameter("CONTENT_TYPE") ?? ""
         // What stands behind the name, such as the characters' encoding, makes no difference to JSON.
-        let media = type.prefix { $0 != ";" && $0 != " " && $0 != "\t" }
-        guard media.lowercased() == "application/json" else { throw .unsupportedContentType }
+        let media = type.utf8.prefix {
+            $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t")
+        }
+        guard Substring(media).lowercased() == "application/json" else { throw .unsupportedContentType }
     }
 }

@@ -1,6 +1,7 @@
 package import Core
 package import FastCGI
 package import HTTPClient
+package import Tenancy
 package import Threads
 
 /// Everything about one request, for as long as it lasts: one typed section a step, and a string view of the same storage.
@@ -11,6 +12,8 @@ package struct WorkflowContext: ~Copyable {
     package let trace: TraceID
     /// The connection to the client.
     package let exchange: Exchange
+    /// The API key that the client shows; whose it is, and whether it is good, `external_auth` finds out.
+    package let apiKey: SecretText
     /// When the request began.
     package let startedAt: Deadline
     /// When it must be over.
@@ -32,9 +35,12 @@ package struct WorkflowContext: ~Copyable {
     package private(set) var sections = ContextSections()
 
     /// Creates the context of a request.
-    package init(trace: TraceID, exchange: Exchange, startedAt: Deadline, deadline: Deadline) {
+    package init(
+        trace: TraceID, exchange: Exchange, apiKey: SecretText, startedAt: Deadline, deadline: Deadline
+    ) {
         self.trace = trace
         self.exchange = exchange
+        self.apiKey = apiKey
         self.startedAt = startedAt
         self.deadline = deadline
     }
