@@ -111,7 +111,7 @@ struct ParameterBuffer {
         switch value {
         case .null: break
         case .text(let text): try append(text: text)
-        case .int(let number): append(number: number)
+        case .int(let number): bytes += String(number).utf8
         case .bool(let flag): append(flag: flag)
         case .bytes(let data):
             bytes.append(contentsOf: data)
@@ -164,24 +164,6 @@ struct ParameterBuffer {
         var text = text
         text.withUTF8 { bytes += $0 }
         try refuseZero(from: start)
-    }
-
-    private mutating func append(number: Int64) {
-        // Nineteen digits and a sign.
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { text in
-            var left = number.magnitude
-            var start = text.count
-            repeat {
-                start -= 1
-                text[start] = UInt8(ascii: "0") + UInt8(left % 10)
-                left /= 10
-            } while left > 0
-            if number < 0 {
-                start -= 1
-                text[start] = UInt8(ascii: "-")
-            }
-            bytes += UnsafeBufferPointer(rebasing: text[start...])
-        }
     }
 
     private mutating func append(flag: Bool) {
