@@ -1,6 +1,7 @@
 import Core
 import Redis
 import TestSupport
+import TestTools
 import Testing
 
 @testable import Quota
@@ -24,7 +25,7 @@ struct BatchTrial {
     private let batched: ImageBench
     private let single: ImageBench
     private let seed = UInt64.random(in: .min ... .max)
-    private var random: SplitMix
+    private var random: TestRandom
     private var credits: Int64 = 0
     private var taken: [(order: HoldOrder, held: HeldAmount)] = []
 
@@ -39,7 +40,7 @@ struct BatchTrial {
                 monthlyQuota: setting.monthlyQuota)
         }
         (batched, single) = (try make(), try make())
-        random = SplitMix(state: seed)
+        random = TestRandom(seed: seed)
     }
 
     /// Orders holds; some traces come again, also within a batch, and the day goes forth and sometimes back.
