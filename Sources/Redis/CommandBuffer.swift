@@ -48,12 +48,21 @@ struct CommandBuffer {
     mutating func append(word: UnsafeBufferPointer<UInt8>) {
         append(UInt8(ascii: "$"), word.count)
         bytes.append(contentsOf: word)
-        endLine()
+        bytes.append(UInt8(ascii: "\r"))
+        bytes.append(UInt8(ascii: "\n"))
     }
 
     /// Appends a number as a word, without making a text of it.
     mutating func append(word number: Int64) {
-        Self.withDigits(of: number) { append(word: $0) }
+        Self.withBackwardText { text in
+            text.endLine()
+            text.prepend(number)
+            let length = text.written.count - 2
+            text.endLine()
+            text.prepend(Int64(length))
+            text.prepend(UInt8(ascii: "$"))
+            bytes.append(contentsOf: text.written)
+        }
     }
 
     private mutating func begin(wordCount: Int) {
@@ -61,31 +70,53 @@ struct CommandBuffer {
     }
 
     private mutating func append(_ sign: UInt8, _ number: Int) {
-        bytes.append(sign)
-        Self.withDigits(of: Int64(number)) { bytes.append(contentsOf: $0) }
-        endLine()
-    }
-
-    private mutating func endLine() {
-        bytes.append(UInt8(ascii: "\r"))
-        bytes.append(UInt8(ascii: "\n"))
-    }
-
-    private static func withDigits(of number: Int64, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
-        // A sign and nineteen digits.
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { buffer in
-            var start = buffer.endIndex
-            var rest = number.magnitude
-            repeat {
-                start -= 1
-                buffer[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            } while rest > 0
-            if number < 0 {
-                start -= 1
-                buffer[start] = UInt8(ascii: "-")
-            }
-            body(UnsafeBufferPointer(rebasing: buffer[start...]))
+        Self.withBackwardText { text in
+            text.endLine()
+            text.prepend(Int64(number))
+            text.prepend(sign)
+            bytes.append(contentsOf: text.written)
         }
+    }
+
+    private static func withBackwardText(_ body: (inout BackwardText) -> Void) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: BackwardText.lengthMax) { buffer in
+            var text = BackwardText(buffer)
+            body(&text)
+        }
+    }
+}
+
+/// A short text written from its end, as digits come from a number, so that it is appended at once.
+private struct BackwardText {
+    /// A sign, the two digits of a length, a number of twenty characters, and two ends of lines.
+    static let lengthMax = 27
+
+    private let buffer: UnsafeMutableBufferPointer<UInt8>
+    private var start: Int
+
+    init(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
+        self.buffer = buffer
+        start = buffer.endIndex
+    }
+
+    var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(rebasing: buffer[start...]) }
+
+    mutating func prepend(_ byte: UInt8) {
+        start -= 1
+        buffer[start] = byte
+    }
+
+    mutating func prepend(_ number: Int64) {
+        var rest = number.magnitude
+        repeat {
+            prepend(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        if number < 0 { prepend(UInt8(ascii: "-")) }
+    }
+
+    mutating func endLine() {
+        prepend(UInt8(ascii: "\n"))
+        prepend(UInt8(ascii: "\r"))
     }
 }
