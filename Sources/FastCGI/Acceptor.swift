@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Threads
 
-/// The acceptor's loop: new connections, idle connections, time limits, and the way to the end.
+/// The acceptor's loop: new connections, requests for which no worker waits, time limits, and the way to the end.
 struct Acceptor {
     private static let eventsMax = 256
     /// Few, so that of several processes that share the socket each gets a part of a rush.
@@ -52,8 +52,8 @@ struct Acceptor {
 
     private mutating func handle(_ event: epoll_event) {
         let connection = Connection(eventData: event.data.u64)
-        if connection.serial != 0 {
-            handle(connection, event.events)
+        if connection.descriptor == pool.requestsDescriptor {
+            takeRequests()
         } else if connection.descriptor == pool.wakeDescriptor {
             var value: eventfd_t = 0
             eventfd_read(pool.wakeDescriptor, &value)
@@ -78,7 +78,23 @@ struct Acceptor {
         add(listener, events: EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue)
     }
 
-    private func handle(_ connection: Connection, _ events: UInt32) {
+    /// Takes the requests that came while no worker waited for them; returns when a worker does, or when no more are there.
+    private func takeRequests() {
+        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.eventsMax) { events in
+            while pool.state.withLock({ $0.idleWorkers == 0 }) {
+                let count = epoll_wait(pool.requestsDescriptor, events.baseAddress, Int32(events.count), 0)
+                guard count > 0 else {
+                    pool.watchRequests()
+                    return
+                }
+                for event in events[..<Int(count)] {
+                    take(Connection(eventData: event.data.u64), event.events)
+                }
+            }
+        }
+    }
+
+    private func take(_ connection: Connection, _ events: UInt32) {
         guard pool.state.withLock({ $0.connections.take(connection) }) else { return }
         let endings = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
         if events & endings != 0, !hasBytes(connection.descriptor) {
@@ -113,21 +129,13 @@ struct Acceptor {
                 state.accepted += 1
                 return state.connections.insert(descriptor: descriptor, now: now)
             }
-            var event = Self.event(for: connection)
-            guard epoll_ctl(pool.epollDescriptor, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+            guard pool.arm(connection, EPOLL_CTL_ADD) else {
                 _ = pool.state.withLock { $0.connections.take(connection) }
                 pool.drop(connection)
                 pausedUntil = .after(milliseconds: Self.pauseMilliseconds)
                 return
             }
         }
-    }
-
-    /// The one report of a connection's next request, or of its end.
-    static func event(for connection: Connection) -> epoll_event {
-        epoll_event(
-            events: EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue,
-            data: epoll_data_t(u64: connection.eventData))
     }
 
     /// Bounds each write of a connection; reads wait in `poll` instead.

@@ -19,8 +19,8 @@ struct Connection: Sendable, Equatable {
 
 /// Who has each open connection, by descriptor.
 ///
-/// Stages: `idle` (the acceptor waits for its next request) → `taken` (queued, or with a worker) → `idle` or closed. Only the acceptor
-/// takes and closes idle connections; only the thread that has a taken one closes it or gives it back.
+/// Stages: `idle` (its next request is waited for) → `taken` (queued, or with a worker) → `idle` or closed. Whoever got the event of
+/// its next request takes it, or the acceptor to close it; only the thread that has a taken one closes it or gives it back.
 struct ConnectionTable {
     private enum Stage {
         case closed

@@ -25,7 +25,8 @@ package struct ResponderStatistics: Sendable, Equatable {
 
 /// Serves FastCGI requests: one acceptor, and one worker thread for each request that runs.
 ///
-/// A connection without a request never holds a worker; it waits in the acceptor's epoll. Libfcgi parses and frames; accepting,
+/// A connection without a request never holds a worker; idle workers wait for the next request of any, the one that was busy last
+/// first, and the acceptor does while there is no idle worker. Libfcgi parses and frames; accepting,
 /// waiting, deadlines and closing are ours.
 package final class ResponderPool: Sendable {
     let listening: [Int32]
@@ -40,7 +41,12 @@ package final class ResponderPool: Sendable {
     let shedCount = Atomic(0)
     let sheddingSignal = Signal()
     let pipes: FeedPipes
+    /// What the acceptor waits for.
     let epollDescriptor: Int32
+    /// What idle workers wait for: the next request of each idle connection, and the end.
+    let requestsDescriptor: Int32
+    /// Becomes readable, for ever, when workers must end.
+    let endDescriptor: Int32
     /// Wakes the acceptor.
     let wakeDescriptor: Int32
     /// Becomes readable, for ever, when requests must end.
@@ -59,14 +65,15 @@ package final class ResponderPool: Sendable {
     ) throws(FastCGIError) {
         precondition(limits.workersMin >= 0 && limits.workersMax >= max(1, limits.workersMin))
         pipes = try FeedPipes()
-        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard epoll >= 0 else { throw .system(call: "epoll_create1", code: errno) }
-        let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        let stop = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        guard wake >= 0, stop >= 0 else {
+        let descriptors = [
+            epoll_create1(Int32(EPOLL_CLOEXEC)), epoll_create1(Int32(EPOLL_CLOEXEC)),
+            eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)),
+            eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)),
+        ]
+        guard descriptors.allSatisfy({ $0 >= 0 }) else {
             let code = errno
-            for descriptor in [epoll, wake, stop] where descriptor >= 0 { close(descriptor) }
-            throw .system(call: "eventfd", code: code)
+            for descriptor in descriptors where descriptor >= 0 { close(descriptor) }
+            throw .system(call: "epoll_create1 or eventfd", code: code)
         }
         for descriptor in listening {
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
@@ -75,13 +82,22 @@ package final class ResponderPool: Sendable {
         self.limits = limits
         self.overloaded = overloaded
         self.handler = handler
-        epollDescriptor = epoll
-        wakeDescriptor = wake
-        stopDescriptor = stop
+        epollDescriptor = descriptors[0]
+        requestsDescriptor = descriptors[1]
+        endDescriptor = descriptors[2]
+        wakeDescriptor = descriptors[3]
+        stopDescriptor = descriptors[4]
+        Self.control(
+            requestsDescriptor, EPOLL_CTL_ADD, endDescriptor, EPOLLIN.rawValue,
+            Connection(descriptor: endDescriptor, serial: 0))
+        // Nobody waits for requests yet.
+        controlRequests(EPOLL_CTL_ADD)
     }
 
     deinit {
-        for descriptor in [epollDescriptor, wakeDescriptor, stopDescriptor] { close(descriptor) }
+        for descriptor in [
+            epollDescriptor, requestsDescriptor, endDescriptor, wakeDescriptor, stopDescriptor,
+        ] { close(descriptor) }
     }
 
     /// Accepts and serves, until a `drain` has ended; blocks all signals in the calling thread.
@@ -120,7 +136,7 @@ package final class ResponderPool: Sendable {
     package var statistics: ResponderStatistics {
         state.withLock { state in
             ResponderStatistics(
-                workers: state.workers, workersBusy: state.workers - state.idleWorkers.count,
+                workers: state.workers, workersBusy: state.workers - state.idleWorkers,
                 connections: state.connections.openCount, connectionsIdle: state.connections.idleCount,
                 queued: state.queue.count, accepted: state.accepted,
                 served: servedCount.load(ordering: .relaxed),
@@ -133,6 +149,37 @@ package final class ResponderPool: Sendable {
         eventfd_write(descriptor, 1)
     }
 
+    /// Lets the acceptor wait for the next request, once: to be called when the last idle worker has become busy, or has ended.
+    ///
+    /// A request that has come already is reported to it at once.
+    func watchRequests() {
+        controlRequests(EPOLL_CTL_MOD)
+    }
+
+    private func controlRequests(_ operation: Int32) {
+        Self.control(
+            epollDescriptor, operation, requestsDescriptor, EPOLLIN.rawValue | EPOLLONESHOT.rawValue,
+            Connection(descriptor: requestsDescriptor, serial: 0))
+    }
+
+    /// Lets an idle worker get a connection's next request, or its end, once; false when that fails.
+    ///
+    /// A taken connection is armed first and given back second: an idle one is then always armed, so that it may be closed at any
+    /// moment.
+    func arm(_ connection: Connection, _ operation: Int32) -> Bool {
+        Self.control(
+            requestsDescriptor, operation, connection.descriptor,
+            EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue, connection)
+    }
+
+    @discardableResult
+    private static func control(
+        _ epoll: Int32, _ operation: Int32, _ descriptor: Int32, _ events: UInt32, _ data: Connection
+    ) -> Bool {
+        var event = epoll_event(events: events, data: epoll_data_t(u64: data.eventData))
+        return epoll_ctl(epoll, operation, descriptor, &event) == 0
+    }
+
     /// Hands a taken connection with a request on it to a worker, the queue or the shedder.
     func dispatch(_ connection: Connection) {
         var mayStart = true
@@ -142,8 +189,9 @@ package final class ResponderPool: Sendable {
                 $0.dispatch(connection, now: now, limits: limits, mayStart: mayStart)
             }
             switch choice {
-            case .wake(let worker):
-                worker.signal.wake()
+            case .offer:
+                guard arm(connection, EPOLL_CTL_MOD) else { return drop(connection) }
+                if !state.withLock({ $0.connections.giveBack(connection, now: now) }) { continue }
             case .start:
                 if !startWorker(first: connection) {
                     mayStart = false
@@ -163,7 +211,7 @@ package final class ResponderPool: Sendable {
     private func startWorker(first: Connection?) -> Bool {
         do throws(WorkerThread.CreationError) {
             _ = try WorkerThread(name: "worker", stackBytes: limits.stackBytes, isDetached: true) {
-                self.work(Worker(), first: first)
+                self.work(first: first)
             }
             return true
         } catch {
@@ -187,13 +235,8 @@ package final class ResponderPool: Sendable {
     }
 
     private func endWorkers() {
-        let idle = state.withLock { state in
-            state.phase = .ended
-            defer { state.idleWorkers.removeAll() }
-            state.workers -= state.idleWorkers.count
-            return state.idleWorkers
-        }
-        for worker in idle { worker.signal.wake() }
+        state.withLock { $0.phase = .ended }
+        Self.raise(endDescriptor)
         sheddingSignal.wake()
     }
 }

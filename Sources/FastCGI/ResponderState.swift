@@ -1,13 +1,5 @@
 import Threads
 
-/// A worker thread as the pool sees it.
-final class Worker: @unchecked Sendable {
-    // `assigned` is written by whoever took the worker off the idle stack, before `signal.wake()`, and read by the worker
-    // after its wait; nil then means that it must end.
-    let signal = Signal()
-    var assigned: Connection?
-}
-
 /// How far a pool has come.
 enum ResponderPhase {
     case running
@@ -28,7 +20,8 @@ struct ResponderState {
 
     /// What to do with a connection that became readable.
     enum Dispatch {
-        case wake(Worker)
+        /// A worker waits for requests: let it see this one.
+        case offer
         case start
         case queued
         case shed
@@ -36,8 +29,8 @@ struct ResponderState {
 
     var phase = ResponderPhase.running
     var connections = ConnectionTable()
-    /// The most recently idle worker is last and is taken first.
-    var idleWorkers: [Worker] = []
+    /// Workers that wait for the next request.
+    private(set) var idleWorkers = 0
     /// Workers that exist, those being started included.
     var workers = 0
     var queue = Queue<Waiting>()
@@ -52,16 +45,13 @@ struct ResponderState {
     }
 
     /// Whether any request is running or waiting.
-    var isBusy: Bool { workers > idleWorkers.count || queue.count > 0 || shedding.count > 0 || isShedding }
+    var isBusy: Bool { workers > idleWorkers || queue.count > 0 || shedding.count > 0 || isShedding }
 
     /// Finds who serves a connection; `mayStart` is false after a thread could not be created.
     mutating func dispatch(
         _ connection: Connection, now: Int64, limits: ResponderLimits, mayStart: Bool
     ) -> Dispatch {
-        if let worker = idleWorkers.popLast() {
-            worker.assigned = connection
-            return .wake(worker)
-        }
+        if idleWorkers > 0 { return .offer }
         if mayStart, workers < limits.workersMax {
             workers += 1
             return .start
@@ -74,16 +64,27 @@ struct ResponderState {
         return .shed
     }
 
-    /// The next request for a worker that has none; without one it becomes idle and must wait for its signal.
-    mutating func nextWork(for worker: Worker) -> Connection? {
+    /// The next request for a worker that has none; without one it is idle from now on and waits for requests itself.
+    mutating func nextWork() -> Connection? {
         if let waiting = queue.popFirst() { return waiting.connection }
-        if case .ended = phase {
-            workers -= 1
-            worker.signal.wake()
-            return nil
-        }
-        idleWorkers.append(worker)
+        idleWorkers += 1
         return nil
+    }
+
+    /// Gives an idle worker the connection whose event it got.
+    mutating func begin(_ connection: Connection) -> Beginning {
+        guard connections.take(connection) else { return .notOurs }
+        idleWorkers -= 1
+        return idleWorkers == 0 ? .last : .begun
+    }
+
+    /// What became of an event that an idle worker got.
+    enum Beginning {
+        /// Another thread has the connection: the worker waits on.
+        case notOurs
+        case begun
+        /// And nobody waits for further requests: the acceptor must.
+        case last
     }
 
     /// Moves what has waited since `limit` or longer from the queue to shedding; returns how many.
@@ -97,13 +98,16 @@ struct ResponderState {
         return count
     }
 
-    /// Ends a worker that waited long enough, unless it is needed or was given work at this moment.
-    mutating func retire(_ worker: Worker, workersMin: Int) -> Bool {
-        guard workers > workersMin, let index = idleWorkers.firstIndex(where: { $0 === worker }) else {
-            return false
-        }
-        idleWorkers.remove(at: index)
+    /// Ends an idle worker that waited long enough, unless it is needed; nil when it stays, else whether it was the last idle one.
+    mutating func retire(workersMin: Int) -> Bool? {
+        guard workers > workersMin else { return nil }
+        return end()
+    }
+
+    /// Ends an idle worker; whether it was the last idle one.
+    mutating func end() -> Bool {
         workers -= 1
-        return true
+        idleWorkers -= 1
+        return idleWorkers == 0
     }
 }

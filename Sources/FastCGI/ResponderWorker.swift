@@ -20,12 +20,12 @@ private final class Desk {
 
 extension ResponderPool {
     /// The life of a worker thread.
-    func work(_ worker: Worker, first: Connection?) {
+    func work(first: Connection?) {
         let desk = Desk(pool: self, isShedding: false)
-        var next = first ?? state.withLock { $0.nextWork(for: worker) }
-        while let connection = next ?? awaitWork(worker) {
+        var next = first ?? state.withLock { $0.nextWork() }
+        while let connection = next ?? awaitWork() {
             let isKept = serve(connection, at: desk, timeoutSeconds: limits.readTimeoutSeconds, isShed: false)
-            next = isKept ? keep(connection, worker) : drop(connection, worker)
+            next = isKept ? keep(connection) : dropAndGoOn(connection)
         }
     }
 
@@ -73,20 +73,19 @@ extension ResponderPool {
     }
 
     /// Keeps a connection for its next request, and finds the worker its next work: the same connection, the queue, or none.
-    private func keep(_ connection: Connection, _ worker: Worker) -> Connection? {
-        guard rearm(connection) else { return drop(connection, worker) }
-        // Armed first, given back second: an idle connection is then always armed, so the acceptor may close it at any moment.
+    private func keep(_ connection: Connection) -> Connection? {
+        guard arm(connection, EPOLL_CTL_MOD) else { return dropAndGoOn(connection) }
         let now = Deadline.now.nanoseconds
         return state.withLock { state in
             guard state.connections.giveBack(connection, now: now) else { return connection }
-            return state.nextWork(for: worker)
+            return state.nextWork()
         }
     }
 
     /// Closes a connection, and finds the worker its next work.
-    private func drop(_ connection: Connection, _ worker: Worker) -> Connection? {
+    private func dropAndGoOn(_ connection: Connection) -> Connection? {
         drop(connection)
-        return state.withLock { $0.nextWork(for: worker) }
+        return state.withLock { $0.nextWork() }
     }
 
     /// Closes a taken connection.
@@ -95,20 +94,32 @@ extension ResponderPool {
         state.withLock { $0.connections.remove(connection) }
     }
 
-    /// Lets epoll report the connection's next request, once.
-    private func rearm(_ connection: Connection) -> Bool {
-        var event = Acceptor.event(for: connection)
-        return epoll_ctl(epollDescriptor, EPOLL_CTL_MOD, connection.descriptor, &event) == 0
-    }
-
-    /// Waits for work; nil when the worker must end.
-    private func awaitWork(_ worker: Worker) -> Connection? {
+    /// Waits for a request; nil when the worker must end.
+    private func awaitWork() -> Connection? {
+        var event = epoll_event()
         while true {
-            if worker.signal.wait(until: .after(seconds: limits.workerIdleSeconds)) {
-                defer { worker.assigned = nil }
-                return worker.assigned
+            let count = epoll_wait(
+                requestsDescriptor, &event, 1,
+                Deadline.after(seconds: limits.workerIdleSeconds).remainingMilliseconds)
+            guard count > 0 else {
+                if count == 0, let wasLast = state.withLock({ $0.retire(workersMin: limits.workersMin) }) {
+                    if wasLast { watchRequests() }
+                    return nil
+                }
+                continue
             }
-            if state.withLock({ $0.retire(worker, workersMin: limits.workersMin) }) { return nil }
+            let connection = Connection(eventData: event.data.u64)
+            guard connection.serial != 0 else {
+                _ = state.withLock { $0.end() }
+                return nil
+            }
+            switch state.withLock({ $0.begin(connection) }) {
+            case .notOurs: continue
+            case .begun: return connection
+            case .last:
+                watchRequests()
+                return connection
+            }
         }
     }
 }
