@@ -1,4 +1,5 @@
 import FastCGI
+import Foundation
 import Glibc
 import TestTools
 import Testing
@@ -28,17 +29,26 @@ import Threads
 
     @Test func `the most recently idle worker is taken first`() throws {
         let responder = try TestResponder { exchange in
-            answer(exchange, "200 OK", "\(pthread_self())")
+            let thread = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")
+            answer(exchange, "200 OK", thread ?? "")
         }
         let client = try responder.connect()
         var threads: [String] = []
         for _ in 0..<20 {
+            // Idle is whoever is counted as such; the kernel knows of those that sleep in their wait.
             #expect(responder.becomesQuiet())
+            #expect(Eventually.holds { threads.allSatisfy { isAsleep("/proc/" + $0) } })
             client.send(Records.request())
-            threads.append(try #require(client.answer()))
+            let body = try #require(client.answer()).split(whereSeparator: \.isNewline).last
+            threads.append(body.map(String.init) ?? "")
         }
-        // A worker may be counted as idle and not yet wait; taken in turns, they would change each time.
+        // Another worker may have become idle later now and then; taken in turns, they would change each time.
         #expect(zip(threads, threads.dropFirst()).count { $0 != $1 } < 5)
+    }
+
+    private func isAsleep(_ thread: String) -> Bool {
+        let status = try? String(contentsOfFile: thread + "/stat", encoding: .utf8)
+        return status?.split(separator: ")").last?.hasPrefix(" S") == true
     }
 
     @Test func `workers grow with the load and end when idle`() throws {
