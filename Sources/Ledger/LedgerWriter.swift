@@ -71,9 +71,14 @@ package final class LedgerWriter: Sendable {
 
     /// Writes what somebody has gathered already, in one database transaction on a connection of its own, and returns the outcomes
     /// in order.
-    package func write(_ writes: [Write]) -> [Outcome] {
-        guard writes.count > batchMax else { return writes.isEmpty ? [] : batch.run(writes) }
-        return batch.run(Array(writes[..<batchMax])) + write(Array(writes[batchMax...]))
+    ///
+    /// - Parameter meanwhile: Runs when it has been sent, before the answer is waited for: any number of times.
+    package func write(_ writes: [Write], meanwhile: () -> Void = {}) -> [Outcome] {
+        guard writes.count > batchMax else {
+            return writes.isEmpty ? [] : batch.run(writes, meanwhile: meanwhile)
+        }
+        return batch.run(Array(writes[..<batchMax]), meanwhile: meanwhile)
+            + write(Array(writes[batchMax...]), meanwhile: meanwhile)
     }
 }
 
@@ -86,19 +91,21 @@ struct LedgerBatch: Sendable {
     /// How long after its begin a batch may still be halved: all writers of this process wait for it.
     var divideMilliseconds = 10_000
 
-    func run(_ writes: [LedgerWriter.Write]) -> [LedgerWriter.Outcome] {
+    func run(_ writes: [LedgerWriter.Write], meanwhile: () -> Void = {}) -> [LedgerWriter.Outcome] {
         count.add(items: writes.count)
-        return run(writes, wasUnknown: false, until: .after(milliseconds: divideMilliseconds))
+        return run(
+            writes, wasUnknown: false, until: .after(milliseconds: divideMilliseconds), meanwhile: meanwhile)
     }
 
     private func run(
-        _ writes: [LedgerWriter.Write], wasUnknown: Bool, until deadline: Deadline
+        _ writes: [LedgerWriter.Write], wasUnknown: Bool, until deadline: Deadline,
+        meanwhile: () -> Void = {}
     ) -> [LedgerWriter.Outcome] {
         var wasUnknown = wasUnknown
         var attempt = 1
         while true {
             do throws(PostgresError) {
-                if try commit(writes) { return writes.map { _ in .written } }
+                if try commit(writes, meanwhile: meanwhile) { return writes.map { _ in .written } }
                 // From here on rows may stand, whatever becomes of the question which.
                 wasUnknown = true
                 return try standing(writes)
@@ -125,7 +132,9 @@ struct LedgerBatch: Sendable {
     }
 
     /// Commits the batch; whether every row was inserted or ended by it.
-    private func commit(_ writes: [LedgerWriter.Write]) throws(PostgresError) -> Bool {
+    private func commit(
+        _ writes: [LedgerWriter.Write], meanwhile: () -> Void
+    ) throws(PostgresError) -> Bool {
         var pending: [PendingRow] = []
         var settlements: [RowSettlement] = []
         for write in writes {
@@ -146,7 +155,7 @@ struct LedgerBatch: Sendable {
         let streamed = settlements.filter { $0.hasCheckpoint }
         if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
 
-        let results = try database.transaction(statements)
+        let results = try database.transaction(statements, meanwhile: meanwhile)
             .prefix((pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1))
         // Each statement names a row once at most.
         return results.reduce(0) { $0 + $1.affectedRows } == writes.count

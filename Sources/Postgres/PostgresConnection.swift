@@ -88,9 +88,10 @@ final class PostgresConnection: @unchecked Sendable {
 
     /// Runs statements in a database transaction of their own, in one round trip, and returns the rows of each.
     ///
-    /// When it returns, the commit has been acknowledged. A refused statement or commit rolls everything back.
+    /// When it returns, the commit has been acknowledged. A refused statement or commit rolls everything back. `meanwhile` runs
+    /// when all is sent, before the answers are waited for.
     func transaction(
-        _ statements: [(Statement, [PostgresValue])]
+        _ statements: [(Statement, [PostgresValue])], meanwhile: () -> Void
     ) throws(PostgresError) -> [Rows] {
         hasSent = false
         precondition(!isInTransaction, "a database transaction is open already")
@@ -103,6 +104,7 @@ final class PostgresConnection: @unchecked Sendable {
         for ((statement, _), range) in zip(statements, ranges) { try send(statement, range) }
         // What stands before a synchronisation point is one database transaction, committed before that is answered.
         guard PQpipelineSync(handle) == 1 else { throw lost() }
+        meanwhile()
         return try pipelineAnswers(statements.count, deadline)
     }
 

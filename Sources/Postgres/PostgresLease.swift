@@ -28,7 +28,7 @@ package struct PostgresLease: ~Copyable {
 
     /// Runs statements in a database transaction of their own, in one round trip, and returns the rows of each.
     package func transaction(_ statements: [(Statement, [PostgresValue])]) throws(PostgresError) -> [Rows] {
-        try connection.transaction(statements)
+        try connection.transaction(statements, meanwhile: {})
     }
 
     /// Ends the lease now.

@@ -46,10 +46,15 @@ package final class PostgresPool: Sendable {
     /// Runs statements in a database transaction of their own, in one round trip, and returns the rows of each.
     ///
     /// When it returns, the commit has been acknowledged; otherwise the error tells whether the outcome is known.
+    ///
+    /// - Parameter meanwhile: Runs when they have been sent, before the answers are waited for: once, twice when they had to be
+    ///   sent again, or never when they could not be.
     package func transaction(
-        _ statements: [(Statement, [PostgresValue])]
+        _ statements: [(Statement, [PostgresValue])], meanwhile: () -> Void = {}
     ) throws(PostgresError) -> [Rows] {
-        try retryingUnsent { connection throws(PostgresError) in try connection.transaction(statements) }
+        try retryingUnsent { connection throws(PostgresError) in
+            try connection.transaction(statements, meanwhile: meanwhile)
+        }
     }
 
     /// Begins a database transaction, which is rolled back unless it is committed.

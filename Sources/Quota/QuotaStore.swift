@@ -21,15 +21,49 @@ package final class QuotaStore: Sendable {
 
     /// Takes a hold, all or nothing; the same order again is answered the same way.
     package func deduct(_ order: HoldOrder) throws(QuotaError) -> DeductReply {
-        try only(deduct([order])).get()
+        let replies = exchange(settling: [], taking: [order], meanwhile: {}).deducted
+        guard let reply = replies.first else { preconditionFailure("an order has a reply") }
+        return try reply.get()
     }
 
-    /// Takes several holds in one round trip, each all or nothing, in their order, and answers them in it.
-    package func deduct(_ orders: [HoldOrder]) -> [Result<DeductReply, QuotaError>] {
-        evaluate(QuotaScripts.deduct, orders) { [incarnation] arguments, facts, places in
+    /// Settles holds and takes others in one round trip, the former first, and answers each in its order.
+    ///
+    /// - Parameter meanwhile: Runs once on some thread when all is sent, before the replies are waited for; not at all when it could
+    ///   not be sent.
+    package func exchange(
+        settling settlements: [HoldSettlement], taking orders: [HoldOrder],
+        meanwhile: @escaping @Sendable () -> Void
+    ) -> (settled: [Result<SettleReply, QuotaError>], deducted: [Result<DeductReply, QuotaError>]) {
+        let settling = TenantBatch.batches(of: settlements)
+        let taking = TenantBatch.batches(of: orders)
+        var settled = [Result<SettleReply, QuotaError>](
+            repeating: .failure(.overloaded), count: settlements.count)
+        var deducted = [Result<DeductReply, QuotaError>](
+            repeating: .failure(.overloaded), count: orders.count)
+        do throws(RedisError) {
+            let results = try redis.evaluate(
+                settling.map { call(settling: settlements, $0) } + taking.map { call(taking: orders, $0) },
+                meanwhile: meanwhile)
+            for (batch, result) in zip(settling, results) {
+                batch.spread(result, of: QuotaScripts.settle, over: &settled)
+            }
+            for (batch, result) in zip(taking, results.dropFirst(settling.count)) {
+                batch.spread(result, of: QuotaScripts.deduct, over: &deducted)
+            }
+        } catch {
+            for place in settled.indices { settled[place] = .failure(QuotaError(error)) }
+            for place in deducted.indices { deducted[place] = .failure(QuotaError(error)) }
+        }
+        return (settled, deducted)
+    }
+
+    private func call(taking orders: [HoldOrder], _ batch: TenantBatch) -> ScriptCall {
+        let keys = QuotaKeys(batch.tenant)
+        return ScriptCall(QuotaScripts.deduct, keys: [keys.tenant, keys.holds]) {
+            [incarnation] arguments, facts in
             arguments.add(incarnation(facts.identity))
             arguments.add(facts.notAfterMicroseconds)
-            for place in places {
+            for place in batch.places {
                 let order = orders[place]
                 order.trace.withUTF8 { arguments.add($0) }
                 arguments.add(order.amount.nanodollars)
@@ -42,14 +76,17 @@ package final class QuotaStore: Sendable {
 
     /// Settles a hold that its row in the ledger has ended: gives back what was not charged.
     package func settle(_ settlement: HoldSettlement) throws(QuotaError) -> SettleReply {
-        try only(settle([settlement])).get()
+        let replies = exchange(settling: [settlement], taking: [], meanwhile: {}).settled
+        guard let reply = replies.first else { preconditionFailure("a settlement has a reply") }
+        return try reply.get()
     }
 
-    /// Settles several holds in one round trip, in their order, and answers in it.
-    package func settle(_ settlements: [HoldSettlement]) -> [Result<SettleReply, QuotaError>] {
-        evaluate(QuotaScripts.settle, settlements) { [incarnation] arguments, facts, places in
+    private func call(settling settlements: [HoldSettlement], _ batch: TenantBatch) -> ScriptCall {
+        let keys = QuotaKeys(batch.tenant)
+        return ScriptCall(QuotaScripts.settle, keys: [keys.tenant, keys.holds]) {
+            [incarnation] arguments, facts in
             arguments.add(incarnation(facts.identity))
-            for place in places {
+            for place in batch.places {
                 let settlement = settlements[place]
                 settlement.trace.withUTF8 { arguments.add($0) }
                 arguments.add(settlement.epoch)
@@ -87,35 +124,6 @@ package final class QuotaStore: Sendable {
         } catch {
             throw QuotaError(error)
         }
-    }
-
-    /// Runs a script that carries many orders of a tenant at once; `arguments` writes those at some places among all.
-    private func evaluate<Order: TenantOrder, Reply: OrderReply>(
-        _ script: RedisScript, _ orders: [Order],
-        _ arguments: @escaping @Sendable (inout ScriptArguments, ConnectionFacts, [Int]) -> Void
-    ) -> [Result<Reply, QuotaError>] {
-        let batches = TenantBatch.batches(of: orders)
-        let calls = batches.map { batch in
-            let keys = QuotaKeys(batch.tenant)
-            return ScriptCall(keys: [keys.tenant, keys.holds]) { list, facts in
-                arguments(&list, facts, batch.places)
-            }
-        }
-        var answers = [Result<Reply, QuotaError>](
-            repeating: .failure(.unexpectedReply("")), count: orders.count)
-        do throws(RedisError) {
-            for (batch, result) in zip(batches, try redis.evaluate(script, calls)) {
-                batch.spread(result, of: script, over: &answers)
-            }
-        } catch {
-            for place in answers.indices { answers[place] = .failure(QuotaError(error)) }
-        }
-        return answers
-    }
-
-    private func only<Reply>(_ results: [Result<Reply, QuotaError>]) -> Result<Reply, QuotaError> {
-        guard let result = results.first else { preconditionFailure("a call has a reply") }
-        return result
     }
 
     func command(_ arguments: [String]) throws(QuotaError) -> RedisReply {

@@ -35,7 +35,7 @@ package final class RedisClient: Sendable {
     package func evaluate(
         _ script: RedisScript, keys: [String], arguments: @escaping ScriptCall.Arguments
     ) throws(RedisError) -> RedisReply {
-        let results = try evaluate(script, [ScriptCall(keys: keys, arguments: arguments)])
+        let results = try evaluate([ScriptCall(script, keys: keys, arguments: arguments)])
         guard let result = results.first else { preconditionFailure("a call has a result") }
         return try result.get()
     }
@@ -49,14 +49,17 @@ package final class RedisClient: Sendable {
         }
     }
 
-    /// Runs a script several times, in one write, and returns what became of each call, in order.
+    /// Runs scripts in one write and returns what became of each call, in order.
     ///
     /// Throws what became of all of them.
+    ///
+    /// - Parameter meanwhile: Runs once on some thread when they have been sent, before the replies are waited for; not at all
+    ///   when they could not be sent.
     package func evaluate(
-        _ script: RedisScript, _ calls: [ScriptCall]
+        _ calls: [ScriptCall], meanwhile: (@Sendable () -> Void)? = nil
     ) throws(RedisError) -> [Result<RedisReply, RedisError>] {
         guard !calls.isEmpty else { return [] }
-        guard case .results(let results) = try submit(.scripts(script, calls)) else {
+        guard case .results(let results) = try submit(.scripts(calls), meanwhile: meanwhile) else {
             preconditionFailure("calls have results")
         }
         return results
@@ -100,10 +103,13 @@ package final class RedisClient: Sendable {
         return reply
     }
 
-    private func submit(_ work: RedisRequest.Work) throws(RedisError) -> RedisOutcome {
+    private func submit(
+        _ work: RedisRequest.Work, meanwhile: (@Sendable () -> Void)? = nil
+    ) throws(RedisError) -> RedisOutcome {
         let lane = lanes[Int(next.add(1, ordering: .relaxed).newValue % UInt(lanes.count))]
         let request = RedisRequest(
-            work: work, sendDeadline: .after(milliseconds: commandTimeoutMilliseconds))
+            work: work, sendDeadline: .after(milliseconds: commandTimeoutMilliseconds),
+            meanwhile: meanwhile)
         try lane.health.admit()
         guard let outcome = lane.queue.submit(request) else {
             lane.health.reportUntried()

@@ -57,13 +57,18 @@ final class RedisConnection {
 
     /// Sends the commands and returns their replies, in order.
     func exchange(
-        _ commands: CommandBuffer, count: Int, until deadline: Deadline
+        _ commands: CommandBuffer, count: Int, until deadline: Deadline, meanwhile: () -> Void = {}
     ) throws(RedisError) -> [RedisReply] {
         var replies: [RedisReply] = []
         replies.reserveCapacity(count)
         var sent = 0
+        var isWaiting = false
         while true {
             sent += try send(commands, from: sent)
+            if !isWaiting, sent == commands.bytes.count {
+                isWaiting = true
+                meanwhile()
+            }
             while replies.count < count, let reply = try parse() { replies.append(reply) }
             if replies.count == count { break }
             let events = sent < commands.bytes.count ? POLLIN | POLLOUT : POLLIN

@@ -3,8 +3,7 @@ import Threads
 /// What one thread wants from Redis.
 struct RedisRequest: Sendable {
     enum Work: Sendable {
-        /// One script, for one or more callers.
-        case scripts(RedisScript, [ScriptCall])
+        case scripts([ScriptCall])
         case command([String])
         case pipeline([[String]])
         /// Only the facts of the connection, after proof that it works.
@@ -14,6 +13,8 @@ struct RedisRequest: Sendable {
     let work: Work
     /// When it is too late to send it.
     let sendDeadline: Deadline
+    /// What to do while Redis works.
+    var meanwhile: (@Sendable () -> Void)?
 }
 
 /// What one thread gets from Redis.
@@ -97,7 +98,9 @@ final class RedisLane: @unchecked Sendable {
         let slots = requests.map { append($0, facts) }
         let count = slots.reduce(refreshCount) { $0 + $1.replyCount }
         sent.add(items: count - refreshCount)
-        var replies = try exchange(count, deadline, on: connection)
+        var replies = try exchange(count, deadline, on: connection) {
+            for request in requests { request.meanwhile?() }
+        }
         connection.refresh(replies.prefix(refreshCount))
         replies.removeFirst(refreshCount)
         let failures = repeatForgotten(&replies, requests, slots, on: connection)
@@ -114,18 +117,22 @@ final class RedisLane: @unchecked Sendable {
         of requests: [RedisRequest], on connection: RedisConnection
     ) throws(RedisError) {
         for request in requests {
-            guard case .scripts(let script, _) = request.work, script.sha1 == nil else { continue }
-            commands.removeAll()
-            commands.append(["SCRIPT", "LOAD", script.source])
-            let deadline = Deadline.after(milliseconds: configuration.commandTimeoutMilliseconds)
-            // Without a digest it is called by its text.
-            let reply: RedisReply?
-            do throws(RedisError) { reply = try exchange(1, deadline, on: connection).first } catch {
-                // Nothing that a caller wants was sent.
-                throw .unreachable(error.reason)
-            }
-            if let digest = reply?.text { script.sha1 = digest }
+            guard case .scripts(let calls) = request.work else { continue }
+            for call in calls where call.script.sha1 == nil { try load(call.script, on: connection) }
         }
+    }
+
+    private func load(_ script: RedisScript, on connection: RedisConnection) throws(RedisError) {
+        commands.removeAll()
+        commands.append(["SCRIPT", "LOAD", script.source])
+        let deadline = Deadline.after(milliseconds: configuration.commandTimeoutMilliseconds)
+        // Without a digest it is called by its text.
+        let reply: RedisReply?
+        do throws(RedisError) { reply = try exchange(1, deadline, on: connection).first } catch {
+            // Nothing that a caller wants was sent.
+            throw .unreachable(error.reason)
+        }
+        if let digest = reply?.text { script.sha1 = digest }
     }
 
     /// Calls the scripts that Redis has forgotten once more, by their text; the first attempt certainly did nothing.
@@ -143,7 +150,7 @@ final class RedisLane: @unchecked Sendable {
         var next = 0
         for (request, slot) in zip(requests, slots) {
             defer { next += slot.replyCount }
-            guard case .scripts(let script, let calls) = request.work, case .many = slot else { continue }
+            guard case .scripts(let calls) = request.work, case .many = slot else { continue }
             for (place, call) in zip(next..., calls) {
                 guard case .error(let message) = replies[place], message.hasPrefix("NOSCRIPT") else {
                     continue
@@ -151,7 +158,8 @@ final class RedisLane: @unchecked Sendable {
                 let start = commands.bytes.count
                 do throws(RedisError) {
                     try commands.append(
-                        command: script.sourceCommand, script: script.source, call: call, facts: facts)
+                        command: call.script.sourceCommand, script: call.script.source, call: call,
+                        facts: facts)
                     sent.append(place)
                 } catch {
                     commands.truncate(to: start)
@@ -183,11 +191,12 @@ final class RedisLane: @unchecked Sendable {
         case .facts:
             commands.append(["PING"])
             return .one
-        case .scripts(let script, let calls):
+        case .scripts(let calls):
             let start = commands.bytes.count
             do throws(RedisError) {
-                let digest = script.sha1
                 for call in calls {
+                    let script = call.script
+                    let digest = script.sha1
                     try commands.append(
                         command: digest == nil ? script.sourceCommand : script.digestCommand,
                         script: digest ?? script.source, call: call, facts: facts)
@@ -227,10 +236,10 @@ final class RedisLane: @unchecked Sendable {
 
     /// Exchanges what is in the buffer; a connection on which that fails is dropped.
     private func exchange(
-        _ count: Int, _ deadline: Deadline, on connection: RedisConnection
+        _ count: Int, _ deadline: Deadline, on connection: RedisConnection, meanwhile: () -> Void = {}
     ) throws(RedisError) -> [RedisReply] {
         do throws(RedisError) {
-            return try connection.exchange(commands, count: count, until: deadline)
+            return try connection.exchange(commands, count: count, until: deadline, meanwhile: meanwhile)
         } catch {
             self.connection = nil
             if deadline.isPast { health.reportDown("it did not reply in time") }

@@ -4,16 +4,19 @@ package struct ScriptCall: Sendable {
     package typealias Arguments =
         @Sendable (inout ScriptArguments, ConnectionFacts) throws(RedisError) -> Void
 
+    let script: RedisScript
     let keys: [String]
     let arguments: Arguments
 
     /// Creates a call.
     ///
     /// - Parameters:
+    ///   - script: What is called.
     ///   - keys: What KEYS contains.
     ///   - arguments: Runs on another thread, maybe twice, and must not wait for anything; it throws when it cannot, usually
     ///     `unknownIdentity`, and nothing is sent then.
-    package init(keys: [String], arguments: @escaping Arguments) {
+    package init(_ script: RedisScript, keys: [String], arguments: @escaping Arguments) {
+        self.script = script
         self.keys = keys
         self.arguments = arguments
     }

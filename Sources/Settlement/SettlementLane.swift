@@ -3,10 +3,12 @@ import Ledger
 import Quota
 import Threads
 
-/// Makes the round trips of taking and of ending holds, for many threads at once.
+/// Takes and ends holds for many threads at once, in turns, on a thread of its own.
 ///
-/// A thread waits once for both stores. Whoever leads a batch takes its new holds in Redis; inserts their rows and commits the
-/// charges of those that end in one database transaction; and then, while the next batch goes on, settles the latter in Redis.
+/// A turn makes one round trip to each store: one to Redis, which settles the holds whose rows the turn before has ended and takes
+/// the new ones; then one database transaction, which inserts the rows of those taken and commits the charges of those that end.
+/// What came of a store's trip is told while the next trip is under way, so that the stores do not have to wait for the processor
+/// behind everybody whom that wakes. While a turn runs the next one gathers.
 final class SettlementLane: Sendable {
     /// What became of taking one hold.
     struct Taken: Sendable {
@@ -22,103 +24,45 @@ final class SettlementLane: Sendable {
         let settled: Result<SettleReply, QuotaError>?
     }
 
-    /// One hold that ends, and how its row shall.
-    struct Ending: Sendable {
-        let hold: Hold
-        let settlement: RowSettlement
-    }
+    private let queue: SettlementQueue
+    private let thread: WorkerThread?
 
-    private enum Work: Sendable {
-        case take(ReserveOrder)
-        case end(Ending)
-    }
-
-    private enum Done: Sendable {
-        case taken(Taken)
-        case ended(Ended)
-    }
-
-    private typealias Lane = BatchLane<Work, Done>
-
-    private let lane: Lane
-
-    /// Creates the lane.
+    /// Creates the lane and starts its thread; without one, everything is refused.
     ///
     /// - Parameters:
-    ///   - batchMax: The most holds in one batch.
+    ///   - batchMax: The most holds in one turn.
     ///   - waitingMax: The most threads that may wait.
     init(
         quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, batchMax: Int = 512,
         waitingMax: Int = 16_384
     ) {
-        lane = Lane(itemsMax: batchMax, waitingMax: waitingMax) { batch in
-            SettlementLane.run(&batch, quota, writer, crashPoints)
+        let queue = SettlementQueue(batchMax: batchMax, waitingMax: waitingMax)
+        self.queue = queue
+        // Without a thread the queue is closed, and every request is told.
+        thread = try? WorkerThread(name: "settlement") {
+            var turns = SettlementTurns(quota: quota, writer: writer, crashPoints: crashPoints)
+            while let tickets = queue.take(waits: turns.isIdle) { turns.run(tickets) }
         }
+        if thread == nil { queue.close() }
+    }
+
+    deinit {
+        queue.close()
+        thread?.join()
     }
 
     /// Takes a hold in Redis and inserts its row; nil when too many threads wait already, and then nothing was done.
     func take(_ order: ReserveOrder) -> Taken? {
-        guard case .taken(let taken)? = lane.submit(.take(order)) else { return nil }
+        let ticket = SettlementTicket(.take(order))
+        guard queue.submit(ticket), case .taken(let taken)? = ticket.outcome else { return nil }
         return taken
     }
 
     /// Ends a hold's row and then settles Redis; nil when too many threads wait already, and then nothing was done.
     func end(_ hold: Hold, _ settlement: RowSettlement) -> Ended? {
-        let ending = Ending(hold: hold, settlement: settlement)
-        guard case .ended(let ended)? = lane.submit(.end(ending)) else { return nil }
+        let ticket = SettlementTicket(.end(hold, settlement))
+        guard queue.submit(ticket), case .ended(let ended)? = ticket.outcome else { return nil }
         return ended
-    }
-
-    private static func run(
-        _ batch: inout Lane.Batch, _ quota: QuotaStore, _ writer: LedgerWriter, _ crashPoints: CrashPoints
-    ) {
-        var orders: [(index: Int, order: ReserveOrder)] = []
-        var endings: [(index: Int, ending: Ending)] = []
-        for index in 0..<batch.count {
-            switch batch[index] {
-            case .take(let order): orders.append((index, order))
-            case .end(let ending): endings.append((index, ending))
-            }
-        }
-        let replies = orders.isEmpty ? [] : quota.deduct(orders.map { HoldOrder($0.order) })
-        var rows: [LedgerWriter.Write] = []
-        for ((_, order), reply) in zip(orders, replies) {
-            guard case .success(.held(let held)) = reply else { continue }
-            crashPoints.pass(.reserved)
-            rows.append(.pending(PendingRow(order, held)))
-        }
-        let pendingCount = rows.count
-        rows += endings.map { .settlement($0.ending.settlement) }
-        let outcomes = writer.write(rows)
-        batch.passLead()
-        for _ in endings { crashPoints.pass(.committed) }
-
-        var inserted = outcomes[..<pendingCount]
-        for ((index, _), reply) in zip(orders, replies) {
-            var isHeld = false
-            if case .success(.held) = reply { isHeld = true }
-            batch.answer(
-                index, .taken(Taken(deducted: reply, inserted: isHeld ? inserted.removeFirst() : nil)))
-        }
-        settle(endings, outcomes[pendingCount...], quota, batch)
-    }
-
-    private static func settle(
-        _ endings: [(index: Int, ending: Ending)], _ outcomes: ArraySlice<LedgerWriter.Outcome>,
-        _ quota: QuotaStore, _ batch: borrowing Lane.Batch
-    ) {
-        var settlements: [HoldSettlement] = []
-        for ((_, ending), outcome) in zip(endings, outcomes) {
-            if let (charge, status) = outcome.end(of: ending.settlement) {
-                settlements.append(HoldSettlement(ending.hold, charge: charge, isVoided: status == .voided))
-            }
-        }
-        var replies = settlements.isEmpty ? [] : quota.settle(settlements)[...]
-        for ((index, ending), outcome) in zip(endings, outcomes) {
-            let hasEnded = outcome.end(of: ending.settlement) != nil
-            batch.answer(
-                index, .ended(Ended(written: outcome, settled: hasEnded ? replies.removeFirst() : nil)))
-        }
     }
 }
 
@@ -130,33 +74,5 @@ extension LedgerWriter.Outcome {
         case .standing(let row): (row.charge, row.status)
         case .fenced, .failed, .unknown: nil
         }
-    }
-}
-
-extension HoldOrder {
-    fileprivate init(_ order: ReserveOrder) {
-        self.init(
-            tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
-            period: order.period)
-    }
-}
-
-extension PendingRow {
-    fileprivate init(_ order: ReserveOrder, _ held: HeldAmount) {
-        self.init(
-            tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch, rseq: held.rseq,
-            period: held.period, hold: order.amount, limitsVersion: held.limitsVersion,
-            balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
-            deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
-            model: order.model, isStream: order.isStream)
-    }
-}
-
-extension HoldSettlement {
-    /// The settlement of a hold, as its row ended.
-    init(_ hold: Hold, charge: Money, isVoided: Bool) {
-        self.init(
-            tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-            charge: charge, isVoided: isVoided)
     }
 }

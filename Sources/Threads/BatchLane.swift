@@ -18,44 +18,6 @@ public final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         }
     }
 
-    /// A batch in the hands of the thread that leads it, which is the owner of the first item.
-    public struct Batch: ~Copyable {
-        @usableFromInline let lane: BatchLane
-        @usableFromInline let tickets: [Ticket]
-        @usableFromInline var leads = true
-
-        @inlinable
-        init(lane: BatchLane, tickets: [Ticket]) {
-            self.lane = lane
-            self.tickets = tickets
-        }
-
-        /// How many items it has; one at least.
-        @inlinable public var count: Int { tickets.count }
-
-        /// An item, counted from 0 in the order of their arrival.
-        @inlinable
-        public subscript(index: Int) -> Item { tickets[index].item }
-
-        /// Gives an item its outcome: its owner goes on at once.
-        @inlinable
-        public func answer(_ index: Int, _ outcome: Outcome) {
-            let ticket = tickets[index]
-            ticket.outcome = outcome
-            if index > 0 { ticket.signal.wake() }
-        }
-
-        /// Lets the next batch begin while the rest of this one is done.
-        ///
-        /// Best before the owners are woken, who would else have the processor first.
-        @inlinable
-        public mutating func passLead() {
-            guard leads else { return }
-            leads = false
-            lane.passLead()
-        }
-    }
-
     @usableFromInline
     struct State {
         @usableFromInline var waiting: [Ticket] = []
@@ -68,36 +30,21 @@ public final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
     @usableFromInline let state = Locked(State())
     @usableFromInline let itemsMax: Int
     @usableFromInline let waitingMax: Int
-    @usableFromInline let run: @Sendable (inout Batch) -> Void
+    @usableFromInline let run: @Sendable ([Item]) -> [Outcome]
 
     /// Creates a lane.
     ///
     /// - Parameters:
     ///   - itemsMax: The largest batch.
     ///   - waitingMax: How many threads may wait; further ones are refused.
-    ///   - run: Runs one batch on a waiting thread and answers each of its items. Runs a second time at once only when the first has
-    ///     passed the lead. It must be bounded in time, because everybody waits for it.
+    ///   - run: Runs one batch on a waiting thread and returns one outcome for each item, in their order. Never runs twice at the
+    ///     same time. It must be bounded in time, because everybody waits for it.
     @inlinable
-    public init(itemsMax: Int, waitingMax: Int, answering run: @escaping @Sendable (inout Batch) -> Void) {
+    public init(itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]) {
         precondition(itemsMax > 0 && waitingMax >= 0)
         self.itemsMax = itemsMax
         self.waitingMax = waitingMax
         self.run = run
-    }
-
-    /// Creates a lane whose batches are answered all at once.
-    ///
-    /// - Parameter run: Returns one outcome for each item, in their order. Never runs twice at the same time.
-    @inlinable
-    public convenience init(
-        itemsMax: Int, waitingMax: Int, run: @escaping @Sendable ([Item]) -> [Outcome]
-    ) {
-        self.init(itemsMax: itemsMax, waitingMax: waitingMax) { batch in
-            let outcomes = run(batch.tickets.map { $0.item })
-            precondition(outcomes.count == batch.count, "a batch must return one outcome for each item")
-            batch.passLead()
-            for index in 0..<batch.count { batch.answer(index, outcomes[index]) }
-        }
     }
 
     /// Submits an item and waits for its outcome; nil when too many are waiting already, and then nothing was done.
@@ -116,7 +63,6 @@ public final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
         guard let leads else { return nil }
         if !leads { ticket.signal.wait() }
         if leads || ticket.leads { lead(ticket) }
-        precondition(ticket.outcome != nil, "a batch must answer each of its items")
         return ticket.outcome
     }
 
@@ -127,9 +73,14 @@ public final class BatchLane<Item: Sendable, Outcome: Sendable>: Sendable {
             state.waiting.removeFirst(taken.count - 1)
             return taken
         }
-        var batch = Batch(lane: self, tickets: tickets)
-        run(&batch)
-        batch.passLead()
+        let outcomes = run(tickets.map { $0.item })
+        precondition(outcomes.count == tickets.count, "a batch must return one outcome for each item")
+        // First the next batch, whose thread would else have the processor after those that are woken here.
+        passLead()
+        for (ticket, outcome) in zip(tickets, outcomes) {
+            ticket.outcome = outcome
+            if ticket !== own { ticket.signal.wake() }
+        }
     }
 
     @inlinable

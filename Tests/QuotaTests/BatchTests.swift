@@ -79,10 +79,32 @@ import Threads
         #expect(replies.last == .missing)
     }
 
+    @Test func `money that is given back pays for what is taken in the same round trip`() throws {
+        let bench = try ImageBench(balance: 100)
+        let trace = TraceID.fresh()
+        // So that Redis knows both scripts: one that it does not know is called once more after the others.
+        _ = try bench.settle(bench.hold(1, trace: trace), trace, charge: 0)
+        let held = try bench.hold(100, trace: trace)
+        let before = bench.redis.batches.batches
+        let sent = Locked(0)
+        let replies = bench.store.exchange(
+            settling: [bench.settlement(held, trace, charge: 30)],
+            taking: [bench.order(70), bench.order(1)]
+        ) { sent.withLock { $0 += 1 } }
+        #expect(try replies.settled.map { try $0.get() } == [.settled(balance: .nano(70))])
+        guard case .held = try replies.deducted[0].get(), case .refused = try replies.deducted[1].get() else {
+            Issue.record("\(replies.deducted)")
+            return
+        }
+        #expect(bench.redis.batches.batches == before + 1)
+        #expect(sent.withLock { $0 } == 1)
+    }
+
     @Test func `no orders are no calls`() throws {
         let bench = try ImageBench()
         let before = bench.redis.batches
-        #expect(bench.store.deduct([]).isEmpty && bench.store.settle([]).isEmpty)
+        let replies = bench.store.exchange(settling: [], taking: []) {}
+        #expect(replies.settled.isEmpty && replies.deducted.isEmpty)
         #expect(bench.redis.batches == before)
     }
 

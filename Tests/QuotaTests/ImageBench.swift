@@ -146,6 +146,18 @@ struct ImageBench: Sendable {
 /// The bench could not do what the test builds on; the issue is recorded where it happened.
 struct BenchError: Error {}
 
+extension QuotaStore {
+    /// Takes several holds in one round trip.
+    func deduct(_ orders: [HoldOrder]) -> [Result<DeductReply, QuotaError>] {
+        exchange(settling: [], taking: orders) {}.deducted
+    }
+
+    /// Settles several holds in one round trip.
+    func settle(_ settlements: [HoldSettlement]) -> [Result<SettleReply, QuotaError>] {
+        exchange(settling: settlements, taking: []) {}.settled
+    }
+}
+
 extension Money {
     /// An amount of nano-dollars, for tests that are full of them.
     static func nano(_ nanodollars: Int64) -> Money { Money(nanodollars: nanodollars) }
