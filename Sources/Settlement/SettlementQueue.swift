@@ -54,6 +54,9 @@ final class SettlementQueue: Sendable {
         self.waitingMax = waitingMax
     }
 
+    /// How many wait for the next turn.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
     /// Queues a ticket and waits until it is answered; false when too many wait already or the lane is closed.
     func submit(_ ticket: SettlementTicket) -> Bool {
         let (isAccepted, wakes): (Bool, Bool) = state.withLock { state in
