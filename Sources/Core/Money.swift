@@ -44,13 +44,20 @@ package struct Money: Sendable, Hashable, Comparable {
 extension Money: CustomStringConvertible {
     /// The amount as a decimal with nine digits behind the point, as our JSON and tables show it: `"12.500000000"`.
     package var description: String {
+        var text = ""
+        withUTF8 { text = String(decoding: $0, as: UTF8.self) }
+        return text
+    }
+
+    /// Lends the bytes of the description, without memory of their own.
+    package func withUTF8(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
         // Sign, ten digits at most, point, nine digits.
-        String(unsafeUninitializedCapacity: 21) { buffer in
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 21) { buffer in
             var left = nanodollars.magnitude
             var position = 21
             repeat {
                 position -= 1
-                buffer[position] = UInt8(ascii: "0") + UInt8(left % 10)
+                buffer[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left % 10)
                 left /= 10
                 if position == 12 {
                     position -= 1
@@ -61,9 +68,7 @@ extension Money: CustomStringConvertible {
                 position -= 1
                 buffer[position] = UInt8(ascii: "-")
             }
-            let count = 21 - position
-            for index in 0..<count { buffer[index] = buffer[position + index] }
-            return count
+            body(UnsafeBufferPointer(rebasing: buffer[position...]))
         }
     }
 

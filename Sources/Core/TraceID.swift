@@ -57,19 +57,33 @@ extension TraceID: CustomStringConvertible {
     }
 
     private func write(to buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
-        var position = 0
-        for index in 0..<16 {
-            if index == 4 || index == 6 || index == 8 || index == 10 {
-                buffer[position] = UInt8(ascii: "-")
-                position += 1
-            }
-            let word = index < 8 ? high : low
-            let byte = Int(truncatingIfNeeded: word >> UInt64(56 - (index % 8) * 8)) & 0xFF
-            buffer[position] = TraceID.hexDigits.utf8Start[byte >> 4]
-            buffer[position + 1] = TraceID.hexDigits.utf8Start[byte & 15]
-            position += 2
-        }
-        return position
+        precondition(buffer.count >= TraceID.textLength)
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        bytes.storeBytes(of: TraceID.hexDigits(of: high >> 32), toByteOffset: 0, as: UInt64.self)
+        let middle = (TraceID.hexDigits(of: high), TraceID.hexDigits(of: low >> 32))
+        bytes.storeBytes(of: UInt32(truncatingIfNeeded: middle.0), toByteOffset: 9, as: UInt32.self)
+        bytes.storeBytes(of: UInt32(middle.0 >> 32), toByteOffset: 14, as: UInt32.self)
+        bytes.storeBytes(of: UInt32(truncatingIfNeeded: middle.1), toByteOffset: 19, as: UInt32.self)
+        bytes.storeBytes(of: UInt32(middle.1 >> 32), toByteOffset: 24, as: UInt32.self)
+        bytes.storeBytes(of: TraceID.hexDigits(of: low), toByteOffset: 28, as: UInt64.self)
+        buffer[8] = UInt8(ascii: "-")
+        buffer[13] = UInt8(ascii: "-")
+        buffer[18] = UInt8(ascii: "-")
+        buffer[23] = UInt8(ascii: "-")
+        return TraceID.textLength
+    }
+
+    /// The eight digits of the lower 32 bits, all made at once: each in a byte, the first in the lowest.
+    private static func hexDigits(of word: UInt64) -> UInt64 {
+        var digits = word & 0xFFFF_FFFF
+        digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // Ten and more carry into the upper half of their byte.
+        let letters = (digits &+ ones &* 6) >> 4 & ones
+        let zero = UInt64(UInt8(ascii: "0")), gap = UInt64(UInt8(ascii: "a") - UInt8(ascii: "9") - 1)
+        return (digits &+ ones &* zero &+ letters &* gap).byteSwapped.littleEndian
     }
 
     /// Reads the canonical form, in either case; nil for anything else.
@@ -92,8 +106,6 @@ extension TraceID: CustomStringConvertible {
         }
         self.init(high: words.0, low: words.1)
     }
-
-    private static let hexDigits: StaticString = "0123456789abcdef"
 
     private static func hexValue(_ byte: UInt8) -> UInt8? {
         switch byte {

@@ -137,7 +137,8 @@ final class FastCGIChannel: ExchangeChannel {
     // MARK: - ExchangeChannel
 
     func parameter(_ name: String) -> UnsafePointer<CChar>? {
-        UnsafePointer(FCGX_GetParam(name, request.pointee.envp))
+        // Without `withCString` Swift makes a copy.
+        name.withCString { UnsafePointer(FCGX_GetParam($0, request.pointee.envp)) }
     }
 
     func forEachParameter(_ name: String, _ body: (UnsafePointer<CChar>) -> Void) {

@@ -1,14 +1,14 @@
 import CLibCurl
 import Threads
 
-/// Sends requests and hands back their answers as streams; connections stay warm between requests to one endpoint.
+/// Sends requests and hands back their answers as streams; connections stay warm between requests to one URL.
 ///
 /// Every call blocks its thread, and any number of threads may call. No request is ever sent twice: libcurl's silent second
 /// attempt after a reused connection died is refused, and redirects are answers like any other.
 package final class HTTPTransport: Sendable {
     /// The limits of a transport.
     package struct Configuration: Sendable {
-        /// Idle connections kept, over all endpoints.
+        /// Idle connections kept, over all URLs.
         package var idleConnectionsMax = 1_024
         /// How long a connection may have been idle and still be used again.
         package var idleSecondsMax = 30
@@ -50,16 +50,13 @@ package final class HTTPTransport: Sendable {
         _ request: HTTPRequest, timeouts: HTTPTimeouts, watching: [Int32] = [],
         allowsPrivateAddresses: Bool = false
     ) throws(HTTPClientError) -> HTTPTransfer {
-        try RequestRules.check(request)
-        let address = try RequestRules.endpoint(of: request.url)
-        // A connection opened with permission must not serve a request without it.
-        let endpoint = allowsPrivateAddresses ? "+" + address : String(address)
+        try RequestRules.check(method: request.method)
         let handle: TransferHandle
-        if let idle = pool.take(endpoint) {
+        if let idle = pool.take(request.url, allowsPrivateAddresses: allowsPrivateAddresses) {
             handle = idle
         } else {
             handle = try TransferHandle(
-                endpoint: endpoint, configuration: configuration,
+                url: request.url, configuration: configuration,
                 allowsPrivateAddresses: allowsPrivateAddresses)
         }
         try handle.begin(request, timeouts: timeouts, watching: watching)

@@ -13,7 +13,7 @@ package enum HostAddresses {
 
     /// Resolves the host of a URL, as a transfer would; may wait for name servers as long as they are configured to.
     package static func of(url: String) throws(HTTPClientError) -> [Entry] {
-        _ = try RequestRules.endpoint(of: url)
+        try RequestRules.check(url: url)
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?

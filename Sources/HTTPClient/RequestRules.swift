@@ -3,8 +3,8 @@ enum RequestRules {
     private static let urlBytesMax = 8192
     private static let reservedHeaders = ["content-length", "transfer-encoding", "connection", "expect"]
 
-    /// The `scheme://host:port` part of a URL, under which connections are shared.
-    static func endpoint(of url: String) throws(HTTPClientError) -> Substring {
+    /// Refuses a URL that is not absolute, of a scheme we do not speak, or that means one thing to us and another to libcurl.
+    static func check(url: String) throws(HTTPClientError) {
         let bytes = url.utf8
         guard bytes.count <= urlBytesMax,
             hasOnly(url, { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") })
@@ -22,19 +22,20 @@ enum RequestRules {
         guard !authority.isEmpty, !authority.contains(UInt8(ascii: "@")) else {
             throw .invalidRequest("the URL must name a host and no user")
         }
-        return url[..<authority.endIndex]
     }
 
-    /// Refuses a method or header fields that would change the meaning of the request on the wire.
-    static func check(_ request: HTTPRequest) throws(HTTPClientError) {
-        guard isName(request.method) else { throw .invalidRequest("the method is not a name") }
-        for (name, value) in request.headers {
-            guard isName(name), !isReserved(name) else {
-                throw .invalidRequest("the header name \(name.debugDescription) is not allowed")
-            }
-            guard hasOnly(value, { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }) else {
-                throw .invalidRequest("the header \(name) has control characters")
-            }
+    /// Refuses a method that would change the meaning of the request on the wire.
+    static func check(method: String) throws(HTTPClientError) {
+        guard isName(method) else { throw .invalidRequest("the method is not a name") }
+    }
+
+    /// Refuses a header field that would.
+    static func check(_ field: (name: String, value: String)) throws(HTTPClientError) {
+        guard isName(field.name), !isReserved(field.name) else {
+            throw .invalidRequest("the header name \(field.name.debugDescription) is not allowed")
+        }
+        guard hasOnly(field.value, { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }) else {
+            throw .invalidRequest("the header \(field.name) has control characters")
         }
     }
 

@@ -10,13 +10,15 @@ final class TransferHandle: @unchecked Sendable {
     // Touched by one thread at a time: the owner of the transfer, or the pool's mutex hands it to the next one. libcurl's
     // callbacks run inside calls that the owner makes.
 
-    let endpoint: String
+    let url: String
     let configuration: HTTPTransport.Configuration
     let allowsPrivateAddresses: Bool
     let easy: UnsafeMutableRawPointer
     let multi: UnsafeMutableRawPointer
     private let errorText: UnsafeMutablePointer<CChar>
-    private var headerList: UnsafeMutablePointer<curl_slist>?
+    /// The URL in its parts: libcurl would take it apart for each transfer.
+    private let parsedURL: OpaquePointer
+    private var headers = HeaderList()
 
     /// Watched descriptors first, then libcurl's sockets.
     var descriptors: [pollfd] = []
@@ -55,14 +57,25 @@ final class TransferHandle: @unchecked Sendable {
     }
 
     init(
-        endpoint: String, configuration: HTTPTransport.Configuration, allowsPrivateAddresses: Bool
+        url: String, configuration: HTTPTransport.Configuration, allowsPrivateAddresses: Bool
     ) throws(HTTPClientError) {
-        guard let easy = curl_easy_init() else { throw .resourcesExhausted("no easy handle") }
+        try RequestRules.check(url: url)
+        guard let parsedURL = curl_url() else { throw .resourcesExhausted("no URL handle") }
+        guard curl_url_set(parsedURL, CURLUPART_URL, url, 0) == CURLUE_OK else {
+            curl_url_cleanup(parsedURL)
+            throw .invalidRequest("libcurl does not accept the URL")
+        }
+        guard let easy = curl_easy_init() else {
+            curl_url_cleanup(parsedURL)
+            throw .resourcesExhausted("no easy handle")
+        }
         guard let multi = curl_multi_init() else {
+            curl_url_cleanup(parsedURL)
             curl_easy_cleanup(easy)
             throw .resourcesExhausted("no multi handle")
         }
-        self.endpoint = endpoint
+        self.url = url
+        self.parsedURL = parsedURL
         self.configuration = configuration
         self.allowsPrivateAddresses = allowsPrivateAddresses
         self.easy = easy
@@ -77,7 +90,7 @@ final class TransferHandle: @unchecked Sendable {
         if isAdded { curl_multi_remove_handle(multi, easy) }
         curl_easy_cleanup(easy)
         curl_multi_cleanup(multi)
-        curl_slist_free_all(headerList)
+        curl_url_cleanup(parsedURL)
         errorText.deallocate()
     }
 
@@ -177,9 +190,6 @@ final class TransferHandle: @unchecked Sendable {
     /// Drops the prompt and the answer, so that an idle handle holds no one's data and little memory.
     private func forgetRequest() {
         curl_easy_setopt_pointer(easy, CURLOPT_POSTFIELDS, nil)
-        curl_easy_setopt_pointer(easy, CURLOPT_HTTPHEADER, nil)
-        curl_slist_free_all(headerList)
-        headerList = nil
         head.reset()
         body.removeAll(keepingCapacity: body.capacity <= 64 * 1_024)
     }
@@ -266,16 +276,16 @@ extension TransferHandle {
         set(CURLOPT_CAPATH, nil)
         set(CURLOPT_CAINFO, configuration.caFile)
         curl_easy_setopt_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
+        // Beside the parts the text, without which libcurl puts it together for each transfer.
+        set(CURLOPT_URL, url)
+        curl_easy_setopt_pointer(easy, CURLOPT_CURLU, UnsafeRawPointer(parsedURL))
         curl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 1)
     }
 
     /// What belongs to this request.
     private func setOptions(for request: HTTPRequest) throws(HTTPClientError) {
-        guard curl_easy_setopt_string(easy, CURLOPT_URL, request.url) == CURLE_OK else {
-            throw .invalidRequest("libcurl does not accept the URL")
-        }
         set(CURLOPT_CONNECTTIMEOUT_MS, min(timeouts.connectMilliseconds, Int(Int32.max)))
-        try setHeaders(of: request)
+        curl_easy_setopt_pointer(easy, CURLOPT_HTTPHEADER, try headers.set(request.headers))
         curl_easy_setopt_string(easy, CURLOPT_CUSTOMREQUEST, nil)
         switch request.method {
         case "GET" where request.body.isEmpty:
@@ -301,41 +311,5 @@ extension TransferHandle {
             // Setting the fields has made it a POST again.
             set(request.method == "HEAD" ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
         }
-    }
-
-    private func setHeaders(of request: HTTPRequest) throws(HTTPClientError) {
-        curl_easy_setopt_pointer(easy, CURLOPT_HTTPHEADER, nil)
-        curl_slist_free_all(headerList)
-        // No `Expect` of libcurl's own, and no content type but the caller's.
-        headerList = curl_slist_append(nil, "Expect:")
-        // Where each line is put together, for libcurl to copy.
-        var line: [UInt8] = []
-        line.reserveCapacity(256)
-        var hasContentType = false
-        var hasAcceptEncoding = false
-        for (name, value) in request.headers {
-            // libcurl takes "name:" for a field to leave out and "name;" for an empty one.
-            try appendHeader(&line, name, value.isEmpty ? ";" : ": ", value)
-            hasContentType = hasContentType || RequestRules.isSame(name, "content-type")
-            hasAcceptEncoding = hasAcceptEncoding || RequestRules.isSame(name, "accept-encoding")
-        }
-        if !hasContentType { try appendHeader(&line, "Content-Type", ":", "") }
-        if !hasAcceptEncoding { try appendHeader(&line, "Accept-Encoding", ": ", "identity") }
-        curl_easy_setopt_pointer(easy, CURLOPT_HTTPHEADER, headerList)
-    }
-
-    private func appendHeader(
-        _ line: inout [UInt8], _ name: String, _ separator: String, _ value: String
-    ) throws(HTTPClientError) {
-        line.removeAll(keepingCapacity: true)
-        line += name.utf8
-        line += separator.utf8
-        line += value.utf8
-        line.append(0)
-        let list = line.withUnsafeBytes { bytes in
-            curl_slist_append(headerList, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
-        }
-        guard let list else { throw .resourcesExhausted("no memory for headers") }
-        headerList = list
     }
 }

@@ -96,6 +96,18 @@ package struct JSONDocument: Sendable {
         return nil
     }
 
+    /// The members of an object whose keys are among these; faster than to ask for one after another.
+    package func members(of node: JSONNode, named keys: [StaticString]) -> [JSONNode] {
+        guard node.kind == .object else { return [] }
+        var result: [JSONNode] = []
+        var next = firstChild(of: node)
+        while let child = next {
+            if keys.contains(where: { hasKey(child, $0) }) { result.append(child) }
+            next = self.child(after: child, of: node)
+        }
+        return result
+    }
+
     /// The member of an object with this key, unless it is null.
     package func nonNullMember(_ key: StaticString, of node: JSONNode) -> JSONNode? {
         guard let found = member(key, of: node), found.kind != .null else { return nil }

@@ -23,13 +23,30 @@ package struct JSONLogHandler: LogHandler {
         JSONLogHandler.write(line(for: event))
     }
 
-    /// The record as one line of JSON, with its line break.
-    func line(for event: LogEvent) -> [UInt8] {
+    /// Logs a record of the logger's metadata and these fields, none of which is in it.
+    package func log(level: Logger.Level, message: String, _ fields: some LogFields) {
+        JSONLogHandler.write(line(level, message, fields))
+    }
+
+    func line(_ level: Logger.Level, _ message: String, _ fields: some LogFields) -> [UInt8] {
+        var line = line(level, message)
+        for (key, value) in metadata { JSONLogHandler.add(key, value, to: &line) }
+        fields.write(to: &line)
+        return line.finished()
+    }
+
+    private func line(_ level: Logger.Level, _ message: String) -> LogLine {
         var line = LogLine()
         line.add("ts", WallClock.unixMilliseconds)
-        line.add("level", event.level.rawValue)
+        line.add("level", level.rawValue)
         line.add("logger", label)
-        line.add("message", event.message.description)
+        line.add("message", message)
+        return line
+    }
+
+    /// The record as one line of JSON, with its line break.
+    func line(for event: LogEvent) -> [UInt8] {
+        var line = line(event.level, event.message.description)
         let own = event.metadata ?? [:]
         // A record's own value of a key takes the place of the logger's, so that no key comes twice.
         for (key, value) in metadata where own[key] == nil { JSONLogHandler.add(key, value, to: &line) }
@@ -50,7 +67,6 @@ package struct JSONLogHandler: LogHandler {
     }
 
     private static func add(_ key: String, _ value: Logger.MetadataValue, to line: inout LogLine) {
-        if case .stringConvertible(let fields as any LogFields) = value { return fields.write(to: &line) }
         line.begin(any: key)
         switch value {
         case .string(let text): line.append(text)

@@ -1,7 +1,6 @@
 /// A record's many fields as one metadata value, for records that are written with every request.
 ///
-/// `JSONLogHandler` writes each field into the line itself, as if it had a key of its own in the metadata; it saves a dictionary a
-/// record.
+/// `JSONLogHandler` takes them without a dictionary and writes each field into the line as if it were a key of the metadata.
 package protocol LogFields: Sendable, CustomStringConvertible {
     /// Writes the fields, each key once.
     func write(to line: inout LogLine)
@@ -27,14 +26,26 @@ package struct LogLine {
 
     /// Adds a text.
     package mutating func add(_ key: StaticString, _ value: String) {
-        begin(key)
-        append(value)
+        var value = value
+        value.withUTF8 { text in
+            if LogLine.needsEscape(text) {
+                begin(any: key.description)
+                append(utf8: text)
+            } else {
+                add(key, text, isQuoted: true)
+            }
+        }
+    }
+
+    /// Adds a text that needs no escapes.
+    package mutating func add(_ key: StaticString, plain text: UnsafeBufferPointer<UInt8>) {
+        add(key, text, isQuoted: true)
     }
 
     /// Adds a number.
     package mutating func add(_ key: StaticString, _ value: Int64) {
-        begin(key)
-        append(bare: value)
+        var digits = String(value)
+        digits.withUTF8 { add(key, $0, isQuoted: false) }
     }
 
     /// Adds a number.
@@ -44,8 +55,7 @@ package struct LogLine {
 
     /// Adds a flag.
     package mutating func add(_ key: StaticString, _ value: Bool) {
-        begin(key)
-        append(bare: value)
+        (value ? "true" : "false" as StaticString).withUTF8Buffer { add(key, $0, isQuoted: false) }
     }
 
     /// The finished object.
@@ -58,13 +68,18 @@ package struct LogLine {
         return bytes
     }
 
-    /// Begins a field whose key needs no escapes; its value is appended next.
-    private mutating func begin(_ key: StaticString) {
+    /// Adds a field that needs no escapes, in one step: byte by byte it takes three times as long.
+    private mutating func add(_ key: StaticString, _ value: UnsafeBufferPointer<UInt8>, isQuoted: Bool) {
         separate()
-        bytes.append(UInt8(ascii: "\""))
-        bytes += UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
+        bytes.append(addingCapacity: key.utf8CodeUnitCount + value.count + 5) { output in
+            output.append(UInt8(ascii: "\""))
+            key.withUTF8Buffer { output.append($0) }
+            output.append(UInt8(ascii: "\""))
+            output.append(UInt8(ascii: ":"))
+            if isQuoted { output.append(UInt8(ascii: "\"")) }
+            output.append(value)
+            if isQuoted { output.append(UInt8(ascii: "\"")) }
+        }
     }
 
     /// Begins a field of any key; its value is appended next.
@@ -80,21 +95,31 @@ package struct LogLine {
 
     /// Appends a number or a flag as the value of the field that has begun.
     mutating func append(bare value: some CustomStringConvertible) {
-        bytes += value.description.utf8
+        var text = value.description
+        text.withUTF8 { bytes += $0 }
     }
 
     /// Appends a text as the value of the field that has begun.
     mutating func append(_ text: String) {
         var text = text
+        text.withUTF8 { append(utf8: $0) }
+    }
+
+    private mutating func append(utf8 text: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
-        text.withUTF8 { utf8 in
-            if utf8.contains(where: LogLine.needsEscape) { append(escaped: utf8) } else { bytes += utf8 }
-        }
+        if LogLine.needsEscape(text) { append(escaped: text) } else { bytes += text }
         bytes.append(UInt8(ascii: "\""))
     }
 
-    private static func needsEscape(_ byte: UInt8) -> Bool {
-        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    private static func needsEscape(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        // Without a branch, so that many bytes are looked at together.
+        var found: UInt8 = 0
+        for byte in text {
+            found |= byte < 0x20 ? 1 : 0
+            found |= byte == UInt8(ascii: "\"") ? 1 : 0
+            found |= byte == UInt8(ascii: "\\") ? 1 : 0
+        }
+        return found != 0
     }
 
     private mutating func append(escaped text: UnsafeBufferPointer<UInt8>) {
@@ -113,4 +138,13 @@ package struct LogLine {
     }
 
     private static let hexDigits = Array("0123456789abcdef".utf8)
+}
+
+extension OutputSpan<UInt8> {
+    fileprivate mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        withUnsafeMutableBufferPointer { buffer, count in
+            let free = UnsafeMutableBufferPointer(rebasing: buffer[count...])
+            count += free.initialize(fromContentsOf: bytes)
+        }
+    }
 }

@@ -146,9 +146,11 @@ struct ParameterBuffer {
         case .uuidArray(let uuids):
             beginArray(of: .uuid, count: uuids.count)
             for uuid in uuids {
-                append(word: 16)
-                append(bigEndian: uuid.high)
-                append(bigEndian: uuid.low)
+                bytes.append(addingCapacity: 20) { output in
+                    output.append(bigEndian: 16 as UInt32)
+                    output.append(bigEndian: uuid.high)
+                    output.append(bigEndian: uuid.low)
+                }
             }
             format = Self.binaryFormat
         }
@@ -174,17 +176,21 @@ struct ParameterBuffer {
 
     private mutating func beginArray(of type: ElementType, count: Int) {
         // Dimensions; "may have nulls", which the server does not rely on; the type; then length and lower bound of the dimension.
-        append(word: count == 0 ? 0 : 1)
-        append(word: 0)
-        append(word: type.rawValue)
-        guard count > 0 else { return }
-        append(word: UInt32(count))
-        append(word: 1)
+        bytes.append(addingCapacity: 20) { output in
+            output.append(bigEndian: count == 0 ? 0 : 1 as UInt32)
+            output.append(bigEndian: 0 as UInt32)
+            output.append(bigEndian: type.rawValue)
+            guard count > 0 else { return }
+            output.append(bigEndian: UInt32(count))
+            output.append(bigEndian: 1 as UInt32)
+        }
     }
 
     private mutating func append(element number: Int64) {
-        append(word: 8)
-        append(bigEndian: UInt64(bitPattern: number))
+        bytes.append(addingCapacity: 12) { output in
+            output.append(bigEndian: 8 as UInt32)
+            output.append(bigEndian: number)
+        }
     }
 
     private mutating func append(element text: String) throws(PostgresError) {
@@ -200,15 +206,24 @@ struct ParameterBuffer {
     }
 
     private mutating func append(word: UInt32) {
-        withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) }
-    }
-
-    private mutating func append(bigEndian number: UInt64) {
-        withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(addingCapacity: 4) { $0.append(bigEndian: word) }
     }
 
     /// Refuses a zero byte, which PostgreSQL cannot store in a text and libpq would take for its end.
     private func refuseZero(from start: Int) throws(PostgresError) {
         guard !bytes[start...].contains(0) else { throw .invalidValue("a text with a zero byte") }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    fileprivate mutating func append(bigEndian number: some FixedWidthInteger) {
+        withUnsafeMutableBufferPointer { buffer, count in
+            let size = number.bitWidth / 8
+            UnsafeMutableRawBufferPointer(
+                rebasing: UnsafeMutableRawBufferPointer(buffer)[count..<count + size]
+            )
+            .storeBytes(of: number.bigEndian, as: type(of: number))
+            count += size
+        }
     }
 }

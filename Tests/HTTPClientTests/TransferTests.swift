@@ -47,6 +47,52 @@ struct TransferTests {
         }
     }
 
+    @Test func `a request over a warm connection has its own header fields, and none of the one before`()
+        throws
+    {
+        let server = try ScriptedServer { peer in
+            while peer.readRequest() != nil { peer.send(answer("")) }
+        }
+        defer { server.stop() }
+        let all: [[(name: String, value: String)]] = [
+            [("x-a", "1"), ("x-b", "2"), ("x-c", "3")], [("x-a", "1"), ("x-b", "2"), ("x-c", "4")],
+            [("x-a", "1"), ("x-b", "")], [("x-a", "1"), ("x-b", ""), ("x-d", "5")],
+            [("x-a", "1"), ("Accept-Encoding", "gzip")],
+            [("x-a", "1"), ("accept-encoding", "br"), ("x-e", "6")], [],
+            [("x-a", "7")],
+        ]
+        for headers in all {
+            var transfer = try server.post(transport, headers: headers)
+            _ = try transfer.readAll(bytesMax: 0)
+            let request = try #require(server.requests.last)
+            let lines = request.split(separator: "\r\n").map { String($0) }
+            let encodings = lines.filter { $0.lowercased().hasPrefix("accept-encoding:") }
+            let wanted = headers.map { $0.value.isEmpty ? "\($0.name):" : "\($0.name): \($0.value)" }
+            #expect(lines.filter { $0.hasPrefix("x-") } == wanted.filter { $0.hasPrefix("x-") })
+            let own = wanted.filter { $0.lowercased().hasPrefix("accept-encoding:") }
+            #expect(encodings == (own.isEmpty ? ["Accept-Encoding: identity"] : own))
+            #expect(!request.lowercased().contains("content-type"))
+        }
+        #expect(server.connectionCount == 1)
+    }
+
+    @Test func `a field that is not allowed is refused on a warm connection too`() throws {
+        let server = try ScriptedServer { peer in
+            while peer.readRequest() != nil { peer.send(answer("")) }
+        }
+        defer { server.stop() }
+        var transfer = try server.post(transport, headers: [("x-a", "1")])
+        _ = try transfer.readAll(bytesMax: 0)
+        _ = consume transfer
+        for field in [("x-b", "1\r\nx-c: 2"), ("Content-Length", "7"), ("x b", "1")] {
+            let error = #expect(throws: HTTPClientError.self) {
+                _ = try server.post(transport, headers: [("x-a", "1"), field])
+            }
+            guard case .invalidRequest = error else { throw try #require(error) }
+        }
+        #expect(server.requests.count == 1)
+    }
+
     @Test(arguments: ["GET", "HEAD", "DELETE", "PUT"]) func `other methods keep their name`(method: String)
         throws
     {

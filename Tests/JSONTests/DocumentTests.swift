@@ -41,6 +41,13 @@ import Testing
         #expect(document.member("list", of: document.children(of: document.root)[1]) == nil)
     }
 
+    @Test func `the members of some keys come in the document's order, escapes resolved`() {
+        let found = document.members(of: document.root, named: ["big", "nam", "name", "b", "a"])
+        #expect(found.map { document.key(of: $0) } == ["a", "name", "big"])
+        #expect(document.members(of: document.root, named: []).isEmpty)
+        #expect(document.members(of: document.children(of: document.root)[1], named: ["a"]).isEmpty)
+    }
+
     @Test func `a reused document forgets its former value, also after an error`() throws {
         var reused = JSONDocument()
         try reused.load(text: #"{"a":[1,2,3]}"#)

@@ -45,6 +45,38 @@ import Testing
         #expect(try parsed(line("hello", [text + "k": "value"]))[text + "k"] as? String == "value")
     }
 
+    private struct Fields: LogFields {
+        let text: String
+
+        func write(to line: inout LogLine) {
+            line.add("text", text)
+            "plain".utf8.withContiguousStorageIfAvailable { line.add("plain", plain: $0) }
+            line.add("number", Int64.min)
+            line.add("yes", true)
+            line.add("no", false)
+            line.add("again", text)
+        }
+    }
+
+    @Test(arguments: nasty)
+    func `fields are keys of the line beside the logger's own, whatever their text`(text: String) throws {
+        var handler = JSONLogHandler(label: "test", logLevel: .trace)
+        handler.metadata = ["owner": "p1"]
+        let line = handler.line(.info, "many", Fields(text: text))
+        #expect(line.dropLast().allSatisfy { $0 >= 0x20 }, "no control characters, no second line")
+        let record = try parsed(line)
+        #expect(record["message"] as? String == "many")
+        #expect(record["level"] as? String == "info")
+        #expect(record["owner"] as? String == "p1")
+        #expect(record["text"] as? String == text)
+        #expect(record["plain"] as? String == "plain")
+        #expect(record["number"] as? Int64 == .min)
+        #expect(record["yes"] as? Bool == true)
+        #expect(record["no"] as? Bool == false)
+        #expect(record["again"] as? String == text)
+        #expect(try parsed(Array(Fields(text: text).description.utf8))["again"] as? String == text)
+    }
+
     private struct Nasty: CustomStringConvertible, Sendable {
         let description: String
     }

@@ -51,7 +51,14 @@ struct ChatMessagesReader {
             throw .missing("messages[\(index)].tool_call_id")
         }
         let hasCalls = try checkToolCalls(message, at: index)
-        try readContent(of: message, at: index, canBeMissing: isFunction || (isAssistant && hasCalls))
+        guard let content = document.nonNullMember("content", of: message) else {
+            if isFunction || (isAssistant && (hasCalls || hasOtherContent(message))) { return }
+            throw DialectError(
+                code: "missing_required_parameter", param: "messages[\(index)].content",
+                message: "Missing required parameter: 'messages[\(index)].content'. "
+                    + "Expected a string or an array of content parts.")
+        }
+        try readContent(content, at: index)
     }
 
     private func isPromptRole(_ role: JSONNode) -> Bool {
@@ -59,7 +66,7 @@ struct ChatMessagesReader {
             || document.isString(role, "developer")
     }
 
-    /// Checks an assistant's calls; returns whether there is anything that stands in for content.
+    /// Checks an assistant's calls; returns whether there are any.
     private func checkToolCalls(_ message: JSONNode, at index: Int) throws(DialectError) -> Bool {
         if let calls = document.nonNullMember("tool_calls", of: message) {
             guard calls.kind == .array else {
@@ -69,25 +76,19 @@ struct ChatMessagesReader {
                 throw .wrongType(
                     "messages[\(index)].tool_calls[\(place)]", expected: "an object", found: call)
             }
-            if !calls.isChildless { return true }
+            return !calls.isChildless
         }
-        return document.nonNullMember("function_call", of: message) != nil
+        return false
+    }
+
+    /// Whether there is anything else that stands in for an assistant's content.
+    private func hasOtherContent(_ message: JSONNode) -> Bool {
+        document.nonNullMember("function_call", of: message) != nil
             || document.nonNullMember("refusal", of: message) != nil
             || document.nonNullMember("reasoning_content", of: message) != nil
     }
 
-    private mutating func readContent(
-        of message: JSONNode, at index: Int, canBeMissing: Bool
-    ) throws(DialectError) {
-        guard let content = document.member("content", of: message), content.kind != .null else {
-            guard canBeMissing else {
-                throw DialectError(
-                    code: "missing_required_parameter", param: "messages[\(index)].content",
-                    message: "Missing required parameter: 'messages[\(index)].content'. "
-                        + "Expected a string or an array of content parts.")
-            }
-            return
-        }
+    private mutating func readContent(_ content: JSONNode, at index: Int) throws(DialectError) {
         if content.kind == .string { return }
         guard content.kind == .array else {
             throw .wrongType(

@@ -12,7 +12,7 @@ package enum OutputCapField: String, Sendable {
 ///
 /// Whatever could change the price without our knowing it has been refused. Fields that are unknown and harmless stay in
 /// the body untouched.
-package struct ChatRequest: Sendable {
+package final class ChatRequest: Sendable {
     /// How much of what a request may hold.
     package struct Limits: Sendable {
         /// Bytes of the model's name.

@@ -11,6 +11,9 @@ struct ChatRequestReader {
     private static let forbidden: [StaticString] = [
         "api_base", "base_url", "api_key", "headers", "extra_headers", "extra_body", "organization",
     ]
+    private static let samplingRanges: [(StaticString, ClosedRange<Double>)] = [
+        ("temperature", 0...2), ("top_p", 0...1), ("presence_penalty", -2...2), ("frequency_penalty", -2...2),
+    ]
     /// Output caps that are numbers of tokens at all; those beyond what we allow are lowered, not refused.
     private static let outputCaps = 1...(1 << 53)
 
@@ -108,15 +111,16 @@ struct ChatRequestReader {
     // MARK: Checks
 
     func refuseUnpricedFields() throws(DialectError) {
-        for name in ChatRequestReader.forbidden where document.member(name, of: document.root) != nil {
+        if let first = document.members(of: document.root, named: ChatRequestReader.forbidden).first {
+            let name = document.key(of: first)
             throw DialectError(
-                code: "unknown_parameter", param: name.description, message: "Unknown parameter: '\(name)'.")
+                code: "unknown_parameter", param: name, message: "Unknown parameter: '\(name)'.")
         }
-        for name in ChatRequestReader.unpriced {
-            guard let node = field(name) else { continue }
+        for node in document.members(of: document.root, named: ChatRequestReader.unpriced)
+        where node.kind != .null {
             // Switched off explicitly it changes nothing; whatever is no boolean is not switched off.
             if let isOn = try? document.bool(node), !isOn { continue }
-            throw unsupported(name.description, "it would change the price of the request.")
+            throw unsupported(document.key(of: node), "it would change the price of the request.")
         }
         if try readBool("background") == true {
             throw unsupported("background", "answers are delivered within the request.")
@@ -139,11 +143,7 @@ struct ChatRequestReader {
     }
 
     func checkSampling() throws(DialectError) {
-        let ranges: [(StaticString, ClosedRange<Double>)] = [
-            ("temperature", 0...2), ("top_p", 0...1), ("presence_penalty", -2...2),
-            ("frequency_penalty", -2...2),
-        ]
-        for (name, range) in ranges {
+        for (name, range) in ChatRequestReader.samplingRanges {
             if let node = field(name) {
                 try document.checkRequestNumber(node, name.description, in: range)
             }

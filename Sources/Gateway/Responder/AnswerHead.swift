@@ -18,20 +18,28 @@ struct AnswerHead {
     /// Adds a header line.
     ///
     /// Values are ours or have been checked: a line break in one would end the header.
-    mutating func add(_ name: String, _ value: String) {
-        bytes += name.utf8
-        bytes += ": ".utf8
+    mutating func add(_ name: StaticString, _ value: String) {
         var value = value
-        value.withUTF8 { text in
-            precondition(!text.contains { $0 < 0x20 }, "a header value must not break its line")
-            bytes += text
-        }
-        bytes += "\r\n".utf8
+        value.withUTF8 { add(name, text: $0) }
+    }
+
+    private mutating func add(_ name: StaticString, text: UnsafeBufferPointer<UInt8>) {
+        precondition(!text.contains { $0 < 0x20 }, "a header value must not break its line")
+        name.withUTF8Buffer { bytes += $0 }
+        bytes.append(UInt8(ascii: ":"))
+        bytes.append(UInt8(ascii: " "))
+        bytes += text
+        endLine()
+    }
+
+    private mutating func endLine() {
+        bytes.append(UInt8(ascii: "\r"))
+        bytes.append(UInt8(ascii: "\n"))
     }
 
     /// Writes the header lines and the blank line after them.
     consuming func write(to exchange: Exchange) {
-        bytes += "\r\n".utf8
+        endLine()
         exchange.write(bytes)
     }
 
@@ -62,7 +70,7 @@ extension AnswerHead {
     /// The head of an answer to a caller, with what is known of the request so far.
     init(status: Int, contentType: String, context: borrowing WorkflowContext) {
         self.init(status: status, contentType: contentType)
-        add("x-request-id", context.trace.description)
+        context.trace.withUTF8 { add("x-request-id", text: $0) }
         add("openai-processing-ms", String(context.startedAt.elapsedNanoseconds / 1_000_000))
         if let quota = context.sections.quotaCheck?.hold.held {
             addLimit(
@@ -70,10 +78,10 @@ extension AnswerHead {
                 used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
         }
         if let billing = context.sections.billing, billing.isDurable {
-            add("x-tollgate-cost", billing.charge.description)
-            if let balance = billing.balanceAfter { add("x-tollgate-balance", balance.description) }
+            billing.charge.withUTF8 { add("x-tollgate-cost", text: $0) }
+            billing.balanceAfter?.withUTF8 { add("x-tollgate-balance", text: $0) }
         } else if let quota = context.sections.quotaCheck, !quota.isEnded {
-            add("x-tollgate-balance", quota.hold.held.balanceAfter.description)
+            quota.hold.held.balanceAfter.withUTF8 { add("x-tollgate-balance", text: $0) }
         }
     }
 

@@ -15,10 +15,13 @@ package struct Audit: Step {
     package static var dependsOn: [any Step.Type] { [] }
 
     private let logger: Logger
+    /// The logger's handler, when it takes a record without metadata.
+    private let lines: JSONLogHandler?
     private let counters: RequestCounters
 
     package init(logger: Logger, metrics: any MetricsFactory) {
         self.logger = logger
+        lines = logger.handler as? JSONLogHandler
         counters = RequestCounters(metrics)
     }
 
@@ -30,7 +33,11 @@ package struct Audit: Step {
             trace: context.trace, status: context.statusSent,
             latencyMilliseconds: context.startedAt.elapsedNanoseconds / 1_000_000, failure: context.failure,
             sections: context.sections)
-        logger.log(level: level, "request", metadata: ["request": .stringConvertible(fields)])
+        if let lines {
+            lines.log(level: level, message: "request", fields)
+        } else {
+            logger.log(level: level, "request", metadata: ["request": .stringConvertible(fields)])
+        }
     }
 }
 
@@ -43,7 +50,7 @@ private struct AuditFields: LogFields {
     let sections: ContextSections
 
     func write(to line: inout LogLine) {
-        line.add("trace", trace.description)
+        trace.withUTF8 { line.add("trace", plain: $0) }
         line.add("status", status)
         line.add("latency_ms", latencyMilliseconds)
         line.add("capability", "chat")
@@ -71,11 +78,11 @@ private struct AuditFields: LogFields {
     private func write(_ hold: Hold, to line: inout LogLine) {
         // A hold that was given back whole cost nothing.
         let charge = sections.billing?.charge ?? .zero
-        line.add("hold", hold.amount.description)
-        line.add("total_cost", charge.description)
+        line.add("hold", hold.amount)
+        line.add("total_cost", charge)
         line.add("currency", "USD")
-        line.add("cost_diff", (hold.amount - charge).description)
-        if let balance = sections.billing?.balanceAfter { line.add("balance_after", balance.description) }
+        line.add("cost_diff", hold.amount - charge)
+        if let balance = sections.billing?.balanceAfter { line.add("balance_after", balance) }
     }
 
     private func write(_ answer: ResponseTransformSection, to line: inout LogLine) {
@@ -86,5 +93,11 @@ private struct AuditFields: LogFields {
             "stream_completed", answer.outcome == .complete && sections.upstreamCall?.isStream == true)
         if case .interrupted(let by) = answer.outcome { line.add("interrupted_by", by.rawValue) }
         if let problem = answer.usageProblem { line.add("usage_problem", problem) }
+    }
+}
+
+extension LogLine {
+    fileprivate mutating func add(_ key: StaticString, _ amount: Money) {
+        amount.withUTF8 { add(key, plain: $0) }
     }
 }

@@ -54,8 +54,11 @@ enum Credentials {
 
     /// What stands behind the scheme `Bearer`, in any case, and blanks; nil for any other scheme.
     private static func bearer(_ value: String) -> String? {
-        let scheme = value.utf8.prefix(7)
-        guard scheme.elementsEqual("bearer ".utf8, by: { $0 == $1 || $0 | 0x20 == $1 }) else { return nil }
-        return String(Substring(value.utf8.dropFirst(7).drop { $0 == UInt8(ascii: " ") }))
+        var value = value
+        return value.withUTF8 { bytes in
+            let isBearer = bytes.prefix(7).elementsEqual("bearer ".utf8) { $0 == $1 || $0 | 0x20 == $1 }
+            guard isBearer else { return nil }
+            return String(decoding: bytes.dropFirst(7).drop { $0 == UInt8(ascii: " ") }, as: UTF8.self)
+        }
     }
 }

@@ -64,10 +64,11 @@ package struct ResponseTransform: Step {
             throw .upstreamStatus(
                 500, provider: provider, retryAfterSeconds: nil, detail: selected.redacted(error.message))
         }
-        let seen = ObservedUsage.tokens(bytes: Int64(answer.delivered.bytes))
-        let estimate = Usage(input: ObservedUsage.inputTokens(of: context.validation.request), output: seen)
         let isBelievable = answer.usage.map { $0.completionTokens > 0 || !answer.hasBillableOutput } ?? false
         guard isBelievable, let report = answer.usage else {
+            let seen = ObservedUsage.tokens(bytes: Int64(answer.delivered.bytes))
+            let estimate = Usage(
+                input: ObservedUsage.inputTokens(of: context.validation.request), output: seen)
             let problem = answer.usageError.map { "\($0)" }
             return ResponseTransformSection(
                 outcome: .complete, usage: estimate, usageSource: .estimated,

@@ -61,14 +61,16 @@ package struct UpstreamCall: Step {
             preconditionFailure("template_render makes a body for every candidate")
         }
         let isStream = context.validation.request.stream
+        // What differs between requests comes last: the client keeps what comes before.
+        var headers = [
+            (name: "content-type", value: "application/json"),
+            (name: "authorization", value: "Bearer \(candidate.provider.credential)"),
+            (name: "accept", value: isStream ? "text/event-stream" : "application/json"),
+            (name: "x-request-id", value: context.trace.description),
+        ]
+        if attempt > 1 { headers.append(("x-tollgate-attempt", String(attempt))) }
         let request = HTTPRequest(
-            url: candidate.provider.baseURL + "/chat/completions",
-            headers: [
-                ("content-type", "application/json"),
-                ("authorization", "Bearer \(candidate.provider.credential)"),
-                ("accept", isStream ? "text/event-stream" : "application/json"),
-                ("x-request-id", context.trace.description), ("x-tollgate-attempt", String(attempt)),
-            ], body: body)
+            url: candidate.provider.baseURL + "/chat/completions", headers: headers, body: body)
         var left = timeouts
         left.totalMilliseconds = min(left.totalMilliseconds, Int(context.deadline.remainingMilliseconds))
         let exchange = context.exchange

@@ -39,6 +39,7 @@ package struct Validation: Step {
             throw .unsupportedContentEncoding
         }
         let type = exchange.parameter("CONTENT_TYPE") ?? ""
+        guard type != "application/json" else { return }
         // What stands behind the name, such as the characters' encoding, makes no difference to JSON.
         let media = type.utf8.prefix {
             $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t")

@@ -35,10 +35,12 @@ package struct Workflow: Sendable {
     package func run(_ context: inout WorkflowContext) {
         var done = 0
         do throws(GatewayError) {
+            var began = Deadline.now
             for step in steps {
-                let began = Deadline.now
                 try step.execute(&context)
-                timers[done].handler.recordNanoseconds(began.elapsedNanoseconds)
+                let ended = Deadline.now
+                timers[done].handler.recordNanoseconds(ended.nanoseconds - began.nanoseconds)
+                began = ended
                 done += 1
             }
             deliver(&context)
