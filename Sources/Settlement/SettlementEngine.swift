@@ -14,11 +14,14 @@ package final class SettlementEngine: Sendable {
     private let retries: SettlementRetries
     private let lane: SettlementLane
     private let crashPoints: CrashPoints
+    private let room: WaitingRoom
 
     /// Creates the engine over its two sides.
+    ///
+    /// - Parameter settleWait: Who may wait for money that only outstanding holds keep from them.
     package init(
         quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
-        retries: SettlementRetries,
+        retries: SettlementRetries, settleWait: SettleWait = .none,
         crashPoints: CrashPoints = CrashPoints()
     ) {
         self.quota = quota
@@ -27,12 +30,57 @@ package final class SettlementEngine: Sendable {
         self.retries = retries
         lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints)
         self.crashPoints = crashPoints
+        room = WaitingRoom(settleWait)
     }
+
+    /// How many requests wait for holds to end.
+    package var waitingCount: Int { room.waitingCount }
 
     // MARK: - Reserving
 
     /// Takes the money and makes the hold durable, or takes nothing.
+    ///
+    /// A request that only outstanding holds of its tenant refuse may wait for these to end, behind those who wait already.
     package func reserve(_ order: ReserveOrder) throws(SettlementError) -> Hold {
+        guard room.isOpen else { return try attempt(order) }
+        if !room.isOccupied(by: order.tenant) {
+            do throws(SettlementError) { return try attempt(order) } catch {
+                guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
+            }
+        }
+        guard let place = room.enter(order.tenant) else {
+            guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+            throw .refused(refusal)
+        }
+        defer { room.leave(place) }
+        return try waitAndReserve(order, at: place)
+    }
+
+    private func waitAndReserve(
+        _ order: ReserveOrder, at place: WaitingRoom.Place
+    ) throws(SettlementError) -> Hold {
+        let deadline = room.deadline
+        while room.wait(place, until: deadline) {
+            do throws(SettlementError) { return try attempt(order) } catch {
+                guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
+                room.note(refusal, for: place)
+            }
+        }
+        guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+        throw .refused(refusal)
+    }
+
+    /// Whether only holds are in the way of an order that was refused.
+    private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
+        do throws(QuotaError) {
+            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount)
+        } catch {
+            // Who cannot be told has been refused all the same.
+            return false
+        }
+    }
+
+    private func attempt(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         guard !retries.isLedgerFailing else { throw .unavailable("PostgreSQL: the last commit failed") }
         var machine = ReserveMachine()
         var event = ReserveMachine.Event.begin
@@ -168,7 +216,9 @@ package final class SettlementEngine: Sendable {
         _ result: Result<SettleReply, QuotaError>, otherwise settlement: HoldSettlement
     ) -> Money? {
         switch result {
-        case .success(.settled(let balance)), .success(.gone(let balance)): return balance
+        case .success(.settled(let balance)), .success(.gone(let balance)):
+            room.noteSettled(settlement.tenant)
+            return balance
         case .success(.missing): return nil
         case .failure:
             retries.enqueueImage(settlement)
@@ -205,7 +255,7 @@ package final class SettlementEngine: Sendable {
                 try quota.credit(tenant: tenant, sequence: sequence, amount: amount)
             }
             switch reply {
-            case .applied, .done: return
+            case .applied, .done: return room.noteSettled(tenant)
             case .missing: try builder.warm(tenant, in: period, until: builder.waitDeadline)
             case .gap(let known):
                 let missing = try orUnavailable { () throws(PostgresError) in

@@ -26,6 +26,8 @@ package struct SettlementBench: Sendable {
         package var leaseMilliseconds = 30_000
         /// How long a Redis command may take.
         package var redisTimeoutMilliseconds = 20_000
+        /// Who may wait for holds to end.
+        package var settleWait = SettleWait.none
         /// Whether the thread that tries settlements again runs.
         package var retries = true
 
@@ -101,7 +103,7 @@ package struct SettlementBench: Sendable {
             builder: ImageBuilder(
                 quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
                 leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds),
-            retries: retries)
+            retries: retries, settleWait: options.settleWait)
         _ = try incarnations.register(try quota.identity())
         if options.retries { try retries.start() }
     }

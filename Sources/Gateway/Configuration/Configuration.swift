@@ -30,6 +30,8 @@ package struct Configuration: Sendable {
     package var outputTokensMax: Int64
     /// How many provider models one request may try.
     package var candidatesMax: Int
+    /// How long a request waits for money that only outstanding holds keep from it.
+    package var settleWaitMilliseconds: Int
     /// After how much silence of a provider a keep-alive goes to the client.
     package var keepAliveSeconds: Int
     /// How long running requests may go on after SIGTERM.
@@ -83,6 +85,8 @@ package struct Configuration: Sendable {
         outputTokensMax = Int64(
             settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: 1...10_000_000))
         candidatesMax = settings.integer("TOLLGATE_CANDIDATES_MAX", default: 3, in: 1...20)
+        settleWaitMilliseconds = settings.integer(
+            "TOLLGATE_SETTLE_WAIT_MILLISECONDS", default: 2_000, in: 0...60_000)
         keepAliveSeconds = settings.integer("TOLLGATE_KEEP_ALIVE_SECONDS", default: 10, in: 1...600)
         drainSeconds = settings.integer("TOLLGATE_DRAIN_SECONDS", default: 60, in: 0...3_600)
         ownerLeaseSeconds = settings.integer("TOLLGATE_OWNER_LEASE_SECONDS", default: 60, in: 2...3_600)

@@ -30,7 +30,7 @@ package struct MoneyStores: Sendable {
     ///   - programName: What PostgreSQL shows as the application.
     package init(
         _ configuration: StoreConfiguration, owner: String, programName: String, connectionsMax: Int,
-        crashPoints: CrashPoints = CrashPoints()
+        settleWait: SettleWait = .none, crashPoints: CrashPoints = CrashPoints()
     ) {
         database = PostgresPool(
             configuration.databaseConfiguration(name: programName, connectionsMax: connectionsMax))
@@ -47,7 +47,7 @@ package struct MoneyStores: Sendable {
         settlement = SettlementEngine(
             quota: quota, ledger: ledger, writer: writer,
             builder: ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner),
-            retries: retries, crashPoints: crashPoints)
+            retries: retries, settleWait: settleWait, crashPoints: crashPoints)
     }
 
     /// Learns which life of Redis answers, so that scripts accept this process's commands.

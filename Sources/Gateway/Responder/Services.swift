@@ -49,7 +49,12 @@ package struct Services: Sendable {
         crashPoints = CrashPoints(specification: configuration.crashAt)
         money = MoneyStores(
             configuration.store, owner: owner.name, programName: "tollgated",
-            connectionsMax: configuration.databaseConnectionsMax, crashPoints: crashPoints)
+            connectionsMax: configuration.databaseConnectionsMax,
+            // A worker that waits serves nobody: a tenth of them at most.
+            settleWait: SettleWait(
+                milliseconds: configuration.settleWaitMilliseconds,
+                waitersMax: max(1, configuration.responder.workersMax / 10)),
+            crashPoints: crashPoints)
         keys = KeyDirectory(
             database: money.database, pepper: configuration.store.pepper,
             keepSeconds: configuration.reloadSeconds)

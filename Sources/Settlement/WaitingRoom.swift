@@ -1,0 +1,145 @@
+import Core
+import Quota
+import Synchronization
+import Threads
+
+/// How long requests may wait for money that only outstanding holds of their tenant keep from them.
+package struct SettleWait: Sendable {
+    /// The longest wait of one request; 0 means that nobody waits.
+    package var milliseconds: Int
+    /// The most that may wait, each of which keeps a worker.
+    package var waitersMax: Int
+    /// The most of one tenant that may wait.
+    package var tenantWaitersMax: Int
+
+    /// Creates a rule.
+    package init(milliseconds: Int, waitersMax: Int, tenantWaitersMax: Int = 64) {
+        self.milliseconds = milliseconds
+        self.waitersMax = waitersMax
+        self.tenantWaitersMax = tenantWaitersMax
+    }
+
+    /// Nobody waits.
+    package static let none = SettleWait(milliseconds: 0, waitersMax: 0)
+}
+
+/// Where requests stand that wait until holds of their tenant end.
+///
+/// First come, first served: whoever comes while others of the tenant wait stands behind them. Only the first is called, when a
+/// hold has ended, and when it leaves, the next. Any number of threads may use it.
+final class WaitingRoom: Sendable {
+    /// Somebody who waits.
+    final class Place: @unchecked Sendable {
+        // `isCalled` is guarded by the room's lock.
+        fileprivate let tenant: TenantID
+        fileprivate let call = Signal()
+        fileprivate var isCalled = false
+
+        fileprivate init(_ tenant: TenantID) {
+            self.tenant = tenant
+        }
+    }
+
+    private struct Line {
+        var places: [Place] = []
+        /// Why the first one waits, for those who come when the line is full.
+        var refusal: QuotaRefusal?
+    }
+
+    private let rule: SettleWait
+    private let lines = Locked<[TenantID: Line]>([:])
+    // Raised before the first look at the image and read after each settlement of it, so that no call is missed.
+    private let count = Atomic<Int>(0)
+
+    init(_ rule: SettleWait) {
+        self.rule = rule
+    }
+
+    /// Until when somebody who comes now may wait.
+    var deadline: Deadline { .after(milliseconds: rule.milliseconds) }
+
+    /// How many wait.
+    var waitingCount: Int { count.load(ordering: .sequentiallyConsistent) }
+
+    /// Whether anybody may wait at all.
+    var isOpen: Bool { rule.milliseconds > 0 && rule.waitersMax > 0 }
+
+    /// Whether somebody of the tenant waits.
+    func isOccupied(by tenant: TenantID) -> Bool {
+        count.load(ordering: .sequentiallyConsistent) > 0 && lines.withLock { $0[tenant] != nil }
+    }
+
+    /// Stands at the end of the tenant's line; nil when too many wait already.
+    func enter(_ tenant: TenantID) -> Place? {
+        let place = Place(tenant)
+        let isIn = lines.withLock { lines in
+            guard count.load(ordering: .sequentiallyConsistent) < rule.waitersMax,
+                lines[tenant]?.places.count ?? 0 < rule.tenantWaitersMax
+            else { return false }
+            count.add(1, ordering: .sequentiallyConsistent)
+            // The first needs no call to try.
+            if lines[tenant] == nil { call(place) }
+            lines[tenant, default: Line()].places.append(place)
+            return true
+        }
+        return isIn ? place : nil
+    }
+
+    /// Waits until it is this one's turn to try; false when the deadline passed first.
+    func wait(_ place: Place, until deadline: Deadline) -> Bool {
+        guard place.call.wait(until: deadline) else { return false }
+        lines.withLock { _ in place.isCalled = false }
+        return true
+    }
+
+    /// Notes why the first of the line has to wait on.
+    func note(_ refusal: QuotaRefusal, for place: Place) {
+        lines.withLock { $0[place.tenant]?.refusal = refusal }
+    }
+
+    /// Why the first of the tenant's line waits.
+    func refusal(of tenant: TenantID) -> QuotaRefusal? {
+        lines.withLock { $0[tenant]?.refusal }
+    }
+
+    /// Leaves the line, and lets the next one try when this was the first.
+    func leave(_ place: Place) {
+        lines.withLock { lines in
+            guard var line = lines[place.tenant],
+                let position = line.places.firstIndex(where: { $0 === place })
+            else { return }
+            line.places.remove(at: position)
+            lines[place.tenant] = line.places.isEmpty ? nil : line
+            count.subtract(1, ordering: .sequentiallyConsistent)
+            if position == 0, let next = line.places.first { call(next) }
+        }
+    }
+
+    /// Calls the first of the tenant's line: money may be free.
+    func noteSettled(_ tenant: TenantID) {
+        guard count.load(ordering: .sequentiallyConsistent) > 0 else { return }
+        lines.withLock { lines in
+            if let first = lines[tenant]?.places.first { call(first) }
+        }
+    }
+
+    // Called with the lock held: many calls before the one who is called has looked are one.
+    private func call(_ place: Place) {
+        guard !place.isCalled else { return }
+        place.isCalled = true
+        place.call.wake()
+    }
+}
+
+extension QuotaRefusal {
+    /// Whether the request could be admitted if outstanding holds ended and cost nothing.
+    func isForHolds(_ holds: [StoredHold], amount: Money) -> Bool {
+        switch limit {
+        case .balance:
+            // Sums of holds and balances are within the exact range of an image.
+            let held = holds.reduce(Int64(0)) { $0 + $1.amount.nanodollars }
+            return held > 0 && balance.nanodollars + limitValue + held >= amount.nanodollars
+        case .dailyQuota, .monthlyQuota: return false
+        }
+    }
+}

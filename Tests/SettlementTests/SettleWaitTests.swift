@@ -1,0 +1,107 @@
+import Core
+import Quota
+import Settlement
+import TestSupport
+import TestTools
+import Testing
+import Threads
+
+@Suite struct SettleWaitTests {
+    private static func bench(waitMilliseconds: Int, waitersMax: Int = 1_000) throws -> SettlementBench {
+        var options = SettlementBench.Options()
+        options.settleWait = SettleWait(milliseconds: waitMilliseconds, waitersMax: waitersMax)
+        return try SettlementBench(options)
+    }
+
+    @Test
+    func `of 200 requests at once that hold four times what they cost, all that can be paid are served`()
+        throws
+    {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 20)
+        let served = try Concurrently.run(200) { _ in
+            do throws(SettlementError) {
+                let hold = try bench.engine.reserve(bench.order(tenant, 4))
+                let charge = bench.committed(hold, 1)
+                _ = try bench.engine.settle(hold, charge, otherwise: charge)
+                return 1
+            } catch {
+                guard case .refused(let refusal) = error, refusal.limit == .balance else { throw error }
+                return 0
+            }
+        }
+        // The eighteenth would need four with three left.
+        #expect(served.reduce(0, +) == 17)
+        let books = try bench.expectExactBooks(tenant)
+        #expect(books.image?.balance == Money(nanodollars: 3))
+    }
+
+    @Test func `who could not be paid for even without any holds is refused at once`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 10)
+        let hold = try bench.reserve(tenant, 8)
+        let began = Deadline.now
+        #expect(bench.refusal(tenant, 11)?.limit == .balance)
+        #expect(began.elapsedNanoseconds < 30_000_000_000)
+        bench.void(hold)
+        try bench.expectExactBooks(tenant)
+    }
+
+    @Test func `who waits in vain is refused when the wait is over`() throws {
+        let bench = try Self.bench(waitMilliseconds: 200)
+        let tenant = try bench.makeTenant(balance: 10)
+        let hold = try bench.reserve(tenant, 8)
+        let began = Deadline.now
+        #expect(bench.refusal(tenant, 5)?.balance == Money(nanodollars: 2))
+        #expect(began.elapsedNanoseconds >= 200_000_000)
+        bench.void(hold)
+        #expect(bench.refusal(tenant, 5) == nil)
+    }
+
+    @Test func `whoever comes later stands behind, even with a request that could be paid`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 10)
+        let hold = try bench.reserve(tenant, 8)
+        let order = Locked<[String]>([])
+        let large = try Concurrently.begin(1) { _ in
+            _ = try bench.reserve(tenant, 9)
+            order.withLock { $0.append("large") }
+        }
+        #expect(Eventually.holds { bench.engine.waitingCount == 1 })
+        let small = try Concurrently.begin(1) { _ in
+            _ = try bench.reserve(tenant, 1)
+            order.withLock { $0.append("small") }
+        }
+        #expect(Eventually.holds { bench.engine.waitingCount == 2 })
+        #expect(order.withLock { $0 }.isEmpty)
+        bench.void(hold)
+        _ = try large.wait()
+        _ = try small.wait()
+        #expect(order.withLock { $0 }.count == 2)
+        let books = try bench.expectExactBooks(tenant)
+        #expect(books.image?.balance == .zero)
+    }
+
+    @Test func `a credit ends the wait`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 10)
+        _ = try bench.reserve(tenant, 8)
+        let waiting = try Concurrently.begin(1) { _ in _ = try bench.reserve(tenant, 9) }
+        #expect(Eventually.holds { bench.engine.waitingCount == 1 })
+        try bench.addCredit(7, to: tenant, "more")
+        _ = try waiting.wait()
+        try bench.expectExactBooks(tenant)
+    }
+
+    @Test func `more than may wait are refused as the first of them would be`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000, waitersMax: 1)
+        let tenant = try bench.makeTenant(balance: 10)
+        let hold = try bench.reserve(tenant, 8)
+        let waiting = try Concurrently.begin(1) { _ in _ = try bench.reserve(tenant, 9) }
+        #expect(Eventually.holds { bench.engine.waitingCount == 1 })
+        #expect(Eventually.holds { bench.refusal(tenant, 3)?.limit == .balance })
+        bench.void(hold)
+        _ = try waiting.wait()
+        try bench.expectExactBooks(tenant)
+    }
+}
