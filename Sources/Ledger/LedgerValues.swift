@@ -31,7 +31,7 @@ extension [RowSettlement] {
         ]
     }
 
-    // Most columns of most batches say nothing: they are sent as one null, which `unnest` makes as long as the others.
+    // Most columns of most batches say nothing: they are sent as one null, whose every element is null.
 
     private func count(_ value: (RowSettlement) -> Int64) -> PostgresValue {
         allSatisfy { value($0) == 0 } ? .null : .intArray(map(value))

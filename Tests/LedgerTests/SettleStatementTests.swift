@@ -18,6 +18,36 @@ import Testing
         #expect(try LedgerReader.totals(bench.app, of: tenant).pending == 1)
     }
 
+    @Test func `rows inserted together each store everything that they say`() throws {
+        let bench = try LedgerBench()
+        let tenant = try bench.makeTenant()
+        let other = try bench.makeTenant("other")
+        _ = try bench.ledger.raiseEpoch(of: other, above: 0)
+        let first = PendingRow(
+            tenant: tenant, trace: .fresh(), key: APIKeyID("key1"), epoch: 0, rseq: 2,
+            period: Period(day: 20_250_614), hold: Money(nanodollars: 3), limitsVersion: 4,
+            balanceBefore: Money(nanodollars: 5), balanceAfter: Money(nanodollars: 6),
+            deadlineMilliseconds: 7_000, capability: "chat", model: "m", isStream: true)
+        let second = PendingRow(
+            tenant: other, trace: .fresh(), key: nil, epoch: 1, rseq: 12,
+            period: Period(day: 20_250_701), hold: Money(nanodollars: 13), limitsVersion: 14,
+            balanceBefore: Money(nanodollars: 15), balanceAfter: Money(nanodollars: -16),
+            deadlineMilliseconds: 3_600_000, capability: "c", model: "n", isStream: false)
+        #expect(bench.writer.write([.pending(first), .pending(second)]).allSatisfy { $0.isWritten })
+        let rows = try bench.execute(
+            """
+            SELECT concat_ws(' ', tenant_id, trace_id, coalesce(api_key_id, '-'), epoch, rseq, day, month, hold,
+                       limits_version, balance_before, balance_after, owner,
+                       round(extract(epoch FROM deadline - created_at)), capability, model, is_stream)
+              FROM billing_transactions ORDER BY rseq
+            """)
+        #expect(
+            (0..<rows.count).map { rows.text($0, 0) } == [
+                "acme \(first.trace) key1 0 2 20250614 202506 3 4 5 6 test 7 chat m t",
+                "other \(second.trace) - 1 12 20250701 202507 13 14 15 -16 test 3600 c n f",
+            ])
+    }
+
     @Test func `a trace that stands for another process or another hold is told as such`() throws {
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
