@@ -10,7 +10,8 @@ final class RequestInput {
     private static let firstBytes = 8 * 1_024
     private static let headerReadBytes = 2 * 1_024
 
-    private var buffer: UnsafeMutableRawBufferPointer
+    /// Empty between the end of a body and the next request: a stream would keep it for minutes.
+    private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private let parametersBytesMax: Int
     private var descriptor: Int32 = -1
     private var requestID = 0
@@ -24,7 +25,6 @@ final class RequestInput {
 
     init(parametersBytesMax: Int) {
         self.parametersBytesMax = parametersBytesMax
-        buffer = .allocate(byteCount: Self.firstBytes, alignment: 16)
     }
 
     /// The largest buffer: beside the parameters there are record headers.
@@ -42,8 +42,7 @@ final class RequestInput {
         self.descriptor = descriptor
         (contentBytes, paddingBytes, isDone) = (0, 0, false)
         unused = 0..<0
-        // One long request in thousands must not leave each worker with a large buffer.
-        if buffer.count > Self.firstBytes { resize(to: Self.firstBytes) }
+        if buffer.count != Self.firstBytes { resize(to: Self.firstBytes) }
         while true {
             if unused.count == buffer.count {
                 guard buffer.count < bufferBytesMax else { return nil }
@@ -70,6 +69,12 @@ final class RequestInput {
         unused = 0..<unused.count
         buffer.deallocate()
         buffer = other
+    }
+
+    private func releaseBuffer() {
+        buffer.deallocate()
+        buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        unused = 0..<0
     }
 
     /// Reads up to `target.count` bytes of the body, at least one.
@@ -117,6 +122,7 @@ final class RequestInput {
         contentBytes = record.contentBytes
         paddingBytes = record.paddingBytes
         isDone = contentBytes == 0
+        if isDone, unused.isEmpty { releaseBuffer() }
         return nil
     }
 

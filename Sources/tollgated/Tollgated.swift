@@ -19,6 +19,7 @@ enum Tollgated {
             if CGI.isCGI {
                 serveCGI(configuration, registry, logger)
             } else {
+                AllocatorSettings.apply()
                 serve(configuration, registry, logger)
             }
         } catch {

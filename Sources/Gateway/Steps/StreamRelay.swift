@@ -44,8 +44,9 @@ struct StreamRelay: ~Copyable {
         checkpoint = CheckpointSlot(
             tenant: context.quotaCheck.hold.tenant, trace: context.trace, providerModelID: selected.id,
             priceVersion: selected.price?.version ?? 0, inputTokens: inputEstimate)
-        received.reserveCapacity(4 * 1024)
-        outgoing.reserveCapacity(4 * 1024)
+        // Some events; what comes in larger pieces makes them larger.
+        received.reserveCapacity(1_024)
+        outgoing.reserveCapacity(1_024)
     }
 
     /// Relays until the stream ends; fails only when the client has seen nothing of the answer.
