@@ -24,6 +24,7 @@ package final class SettlementRetries: Sendable {
     private let quota: QuotaStore
     private let ledger: LedgerStore
     private let writer: LedgerWriter
+    private let credits: CreditWriter
     private let tasksMax: Int
     private let state = Locked(State())
     private let work = Signal()
@@ -31,10 +32,14 @@ package final class SettlementRetries: Sendable {
     /// Creates the queue.
     ///
     /// - Parameter tasksMax: The most settlements it keeps.
-    package init(quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, tasksMax: Int = 100_000) {
+    package init(
+        quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
+        tasksMax: Int = 100_000
+    ) {
         self.quota = quota
         self.ledger = ledger
         self.writer = writer
+        credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
         self.tasksMax = tasksMax
     }
 
@@ -139,21 +144,15 @@ package final class SettlementRetries: Sendable {
     }
 
     private func refund(_ charge: Money, of hold: Hold) -> RetryMachine.Event {
-        do {
-            let outcome = try ledger.addCredit(
-                charge, to: hold.tenant, kind: "refund", externalID: "refund:\(hold.trace)")
-            if case .added(let sequence) = outcome { try apply(charge, sequence, of: hold) }
-            if case .repeated(let sequence) = outcome { try apply(charge, sequence, of: hold) }
-            return .refunded(outcome)
+        do throws(SettlementError) {
+            return .refunded(
+                try credits.add(
+                    charge, to: hold.tenant, kind: "refund", externalID: "refund:\(hold.trace)",
+                    period: hold.held.period))
         } catch {
             // PostgreSQL or Redis does not answer: both steps may be repeated.
             return .failed
         }
-    }
-
-    /// An image that lacks an earlier credit is found stale, and rebuilt, when it next refuses somebody.
-    private func apply(_ charge: Money, _ sequence: Int64, of hold: Hold) throws(QuotaError) {
-        _ = try quota.credit(tenant: hold.tenant, sequence: sequence, amount: charge)
     }
 
     private func isBuried(_ hold: Hold) -> Bool {
