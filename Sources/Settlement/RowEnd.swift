@@ -39,7 +39,9 @@ package struct RowEnd: Sendable, Equatable {
 extension HoldSettlement {
     /// The settlement of a hold, as its row ended.
     init(_ hold: Hold, _ end: RowEnd) {
-        self.init(hold, charge: end.charge, isVoided: end.status == .voided)
+        self.init(
+            tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
+            charge: end.charge, isVoided: end.status == .voided)
     }
 }
 
