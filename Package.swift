@@ -169,6 +169,7 @@ let package = Package(
                 "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
                 "TestSupport", "TestTools", "Threads",
             ]),
+        tests("SimulationTests", ["Core", "Ledger", "Postgres", "Quota", "Settlement", "TestTools"]),
         tests(
             "JobsTests",
             [

@@ -78,23 +78,25 @@ package struct Sweeper: Sendable {
                 try ledger.pendingRows(since: since, countMax: pageMax)
             }
             for row in page {
-                if row.isOwnerDead {
-                    if try !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
-                } else {
-                    summary.alive += 1
-                    oldestLeft = min(oldestLeft, row.trace)
-                }
+                if !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
             }
             since = page.last?.trace.successor ?? since
         } while page.count == pageMax
         try database { () throws(PostgresError) in try ledger.setWatermark(of: Sweeper.name, to: oldestLeft) }
     }
 
-    private func end(_ row: OrphanedRow, _ summary: inout Summary) throws(JobError) -> Bool {
+    /// Ends a row that nobody else will; whether it is not pending any more.
+    private func end(_ row: OrphanedRow, _ summary: inout Summary) -> Bool {
         var settlement = RowSettlement(tenant: row.tenant, trace: row.trace, status: .voided)
         settlement.isError = true
         settlement.errorCode = "OWNER_DIED"
-        if let checkpoint = row.checkpoint {
+        switch RowSweep(isOwnerDead: row.isOwnerDead, hasCheckpoint: row.checkpoint != nil) {
+        case .leave:
+            summary.alive += 1
+            return false
+        case .void: break
+        case .commit:
+            guard let checkpoint = row.checkpoint else { preconditionFailure("a charge needs a checkpoint") }
             let cost = checkpoint.price.cost(of: checkpoint.usage) ?? .limit
             settlement.status = .committed
             settlement.charge = min(cost, row.hold)
@@ -134,15 +136,13 @@ package struct Sweeper: Sendable {
     private func sweep(
         _ hold: StoredHold, of tenant: TenantID, row: StandingRow?, _ summary: inout Summary
     ) throws(JobError) {
-        switch row?.status {
-        case .pending: return
-        case .committed, .voided:
+        let age = WallClock.unixMilliseconds - hold.trace.unixMilliseconds
+        switch HoldSweep(row: row, ageMilliseconds: age, graceMilliseconds: holdGraceMilliseconds) {
+        case .leave: return
+        case .settle(let end):
             summary.holdsSettled += 1
-            try settle(hold, of: tenant, charge: row?.charge ?? .zero, isVoided: row?.status == .voided)
-        case nil:
-            guard WallClock.unixMilliseconds - hold.trace.unixMilliseconds > holdGraceMilliseconds else {
-                return
-            }
+            try settle(hold, of: tenant, as: end)
+        case .bury:
             try database { () throws(PostgresError) in
                 try ledger.insertTombstone(
                     tenant: tenant, trace: hold.trace, key: hold.key.isEmpty ? nil : hold.key,
@@ -153,20 +153,18 @@ package struct Sweeper: Sendable {
             let standing = try database { () throws(PostgresError) in
                 try LedgerReader.rows(ledger.database, [(tenant, hold.trace)])[hold.trace]
             }
-            guard standing?.status == .voided else { return }
+            guard case .settle(let end) = HoldSweep(buried: standing) else { return }
             summary.holdsReleased += 1
-            try settle(hold, of: tenant, charge: .zero, isVoided: true)
+            try settle(hold, of: tenant, as: end)
         }
     }
 
-    private func settle(_ hold: StoredHold, of tenant: TenantID, charge: Money, isVoided: Bool)
-        throws(JobError)
-    {
+    private func settle(_ hold: StoredHold, of tenant: TenantID, as end: RowEnd) throws(JobError) {
         _ = try redis { () throws(QuotaError) in
             try quota.settle(
                 HoldSettlement(
-                    tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: charge,
-                    isVoided: isVoided))
+                    tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: end.charge,
+                    isVoided: end.status == .voided))
         }
     }
 

@@ -67,40 +67,74 @@ package final class ImageBuilder: Sendable {
         throws(SettlementError)
     {
         let token = "\(owner):\(UInt64.random(in: 0 ... .max))"
-        repeat {
-            let identity = try orUnavailable { () throws(QuotaError) in try quota.identity() }
-            let number = try orUnavailable { () throws(PostgresError) in try incarnations.register(identity) }
-            let lease = try orUnavailable { () throws(QuotaError) in
-                try quota.takeLease(
-                    tenant: tenant, token: token, milliseconds: leaseMilliseconds, incarnation: number)
+        var machine = RebuildMachine()
+        var event = RebuildMachine.Event.begin
+        var number: Int64 = 0
+        var snapshot: TenantSnapshot?
+        while true {
+            switch machine.next(after: event) {
+            case .identify:
+                number = try identify()
+                event = .identified
+            case .takeLease: event = .leaseAnswered(try takeLease(tenant, token, number))
+            case .pause:
+                _ = Signal().wait(until: min(deadline, .after(milliseconds: 10)))
+                event = .paused(isLate: deadline.isPast)
+            case .raiseEpoch(let seen): event = .epochRaised(try raiseEpoch(of: tenant, above: seen))
+            case .readSnapshot:
+                snapshot = try readSnapshot(of: tenant, in: period)
+                event = .snapshotRead(isKnown: snapshot != nil)
+            case .install(let epoch):
+                guard let snapshot else { preconditionFailure("a snapshot is read before it is installed") }
+                let reply = try install(ImageContents(snapshot, epoch), tenant, token, number)
+                event = .installAnswered(reply, isLate: deadline.isPast)
+            case .finish: return
+            case .fail(let error): throw error
             }
-            switch lease {
-            case .warm: return
-            case .busy: _ = Signal().wait(until: min(deadline, .after(milliseconds: 10)))
-            case .taken(let seen):
-                let image = try contents(of: tenant, above: seen, in: period)
-                let reply = try orUnavailable { () throws(QuotaError) in
-                    try quota.install(image, tenant: tenant, token: token, incarnation: number)
-                }
-                if reply != .lost { return }
-            }
-        } while !deadline.isPast
-        throw .unavailable("the tenant's balance is still being loaded")
+        }
     }
 
-    /// Raises the epoch, and only when that is committed reads the snapshot.
-    private func contents(
-        of tenant: TenantID, above seen: Int64, in period: Period
-    ) throws(SettlementError) -> ImageContents {
-        let epoch = try orUnavailable { () throws(PostgresError) in
-            try ledger.raiseEpoch(of: tenant, above: seen)
+    // MARK: - Effects
+
+    /// The number of the life of Redis that answers.
+    private func identify() throws(SettlementError) -> Int64 {
+        let identity = try orUnavailable { () throws(QuotaError) in try quota.identity() }
+        return try orUnavailable { () throws(PostgresError) in try incarnations.register(identity) }
+    }
+
+    private func takeLease(
+        _ tenant: TenantID, _ token: String, _ incarnation: Int64
+    ) throws(SettlementError) -> LeaseReply {
+        try orUnavailable { () throws(QuotaError) in
+            try quota.takeLease(
+                tenant: tenant, token: token, milliseconds: leaseMilliseconds, incarnation: incarnation)
         }
-        guard let epoch else { throw .unknownTenant }
-        let snapshot = try orUnavailable { () throws(PostgresError) in
+    }
+
+    private func raiseEpoch(of tenant: TenantID, above seen: Int64) throws(SettlementError) -> Int64? {
+        try orUnavailable { () throws(PostgresError) in try ledger.raiseEpoch(of: tenant, above: seen) }
+    }
+
+    private func readSnapshot(
+        of tenant: TenantID, in period: Period
+    ) throws(SettlementError) -> TenantSnapshot? {
+        try orUnavailable { () throws(PostgresError) in
             try LedgerReader.snapshot(ledger.database, of: tenant, in: period)
         }
-        guard let snapshot else { throw .unknownTenant }
-        return ImageContents(
+    }
+
+    private func install(
+        _ image: ImageContents, _ tenant: TenantID, _ token: String, _ incarnation: Int64
+    ) throws(SettlementError) -> InstallReply {
+        try orUnavailable { () throws(QuotaError) in
+            try quota.install(image, tenant: tenant, token: token, incarnation: incarnation)
+        }
+    }
+}
+
+extension ImageContents {
+    fileprivate init(_ snapshot: TenantSnapshot, _ epoch: Int64) {
+        self.init(
             epoch: epoch, balance: snapshot.balance, limits: snapshot.limits,
             creditSequence: snapshot.standing.creditSequence, period: snapshot.period,
             dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed, holds: snapshot.holds)

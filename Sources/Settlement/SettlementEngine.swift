@@ -12,6 +12,7 @@ package final class SettlementEngine: Sendable {
     private let ledger: LedgerStore
     private let builder: ImageBuilder
     private let retries: SettlementRetries
+    private let credits: CreditWriter
     private let lane: SettlementLane
     private let crashPoints: CrashPoints
     private let room: WaitingRoom
@@ -28,6 +29,7 @@ package final class SettlementEngine: Sendable {
         self.ledger = ledger
         self.builder = builder
         self.retries = retries
+        credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
         lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints)
         self.crashPoints = crashPoints
         room = WaitingRoom(settleWait)
@@ -173,27 +175,44 @@ package final class SettlementEngine: Sendable {
         _ hold: Hold, _ settlement: RowSettlement, otherwise: RowSettlement
     ) throws(SettlementError) -> Settled {
         crashPoints.pass(.answered)
-        guard let ended = lane.end(hold, settlement) else {
-            retries.enqueue(hold, otherwise)
-            throw .notDurable("too many settlements wait already")
-        }
-        retries.noteLedger(ended.written)
-        guard let (charge, status) = ended.written.end(of: settlement), let settled = ended.settled else {
-            retries.enqueue(hold, otherwise)
-            switch ended.written {
-            case .failed(let error), .unknown(let error): throw .notDurable("\(error)")
-            case .written, .standing, .fenced:
-                // A database that was restored, or a standby that took over, has lost the row: nothing can be charged to it.
-                throw .notDurable("the ledger has lost the row of this request")
+        var machine = SettleMachine(wanted: RowEnd(settlement))
+        var event = SettleMachine.Event.begin
+        var inImage: Result<SettleReply, QuotaError>?
+        while true {
+            switch machine.next(after: event) {
+            case .endRow: (event, inImage) = end(hold, settlement)
+            case .settleImage:
+                // Whoever has ended the row has settled Redis, too.
+                guard let inImage else { preconditionFailure("a row is ended together with its hold") }
+                event = settled(inImage, of: hold.tenant)
+                crashPoints.pass(.settled)
+            case .queueImage(let end):
+                retries.enqueueImage(HoldSettlement(hold, end))
+                event = .queued
+            case .queueRow:
+                retries.enqueue(hold, otherwise)
+                event = .queued
+            case .finish(let end, let reply): return Settled(charge: end.charge, balance: reply?.balance)
+            case .fail(let error): throw error
             }
         }
-        let balance = balance(
-            settled, otherwise: HoldSettlement(hold, charge: charge, isVoided: status == .voided))
-        crashPoints.pass(.settled)
-        guard status == settlement.status else {
-            throw .overruled("another process has ended this request as \(status.rawValue)")
-        }
-        return Settled(charge: charge, balance: balance)
+    }
+
+    private func end(
+        _ hold: Hold, _ settlement: RowSettlement
+    ) -> (SettleMachine.Event, Result<SettleReply, QuotaError>?) {
+        guard let ended = lane.end(hold, settlement) else { return (.overloaded, nil) }
+        retries.noteLedger(ended.written)
+        return (.written(ended.written), ended.settled)
+    }
+
+    /// What came of settling an image; whoever waits for its money is called.
+    private func settled(
+        _ inImage: Result<SettleReply, QuotaError>, of tenant: TenantID
+    ) -> SettleMachine.Event {
+        guard case .success(let reply) = inImage else { return .imageFailed }
+        if reply != .missing { room.noteSettled(tenant) }
+        return .imageSettled(reply)
     }
 
     /// Voids a hold: nothing is charged, everything is given back.
@@ -205,24 +224,13 @@ package final class SettlementEngine: Sendable {
         do throws(SettlementError) { _ = try settle(hold, settlement, otherwise: settlement) } catch {}
     }
 
-    /// Gives back a hold that has no row.
+    /// Gives back a hold that has no row; one that Redis does not answer is settled later, by the retries or the sweeper.
     private func release(_ hold: Hold) {
-        let settlement = HoldSettlement(hold, charge: .zero, isVoided: true)
-        _ = balance(Result { () throws(QuotaError) in try quota.settle(settlement) }, otherwise: settlement)
-    }
-
-    /// The balance after a settlement; one that failed leaves a hold behind that the retries, or the sweeper, settle later.
-    private func balance(
-        _ result: Result<SettleReply, QuotaError>, otherwise settlement: HoldSettlement
-    ) -> Money? {
-        switch result {
-        case .success(.settled(let balance)), .success(.gone(let balance)):
-            room.noteSettled(settlement.tenant)
-            return balance
-        case .success(.missing): return nil
-        case .failure:
+        let settlement = HoldSettlement(hold, RowEnd(charge: .zero, status: .voided))
+        do throws(QuotaError) {
+            if try quota.settle(settlement) != .missing { room.noteSettled(hold.tenant) }
+        } catch {
             retries.enqueueImage(settlement)
-            return nil
         }
     }
 
@@ -234,40 +242,9 @@ package final class SettlementEngine: Sendable {
     package func addCredit(
         _ amount: Money, to tenant: TenantID, kind: String, externalID: String, period: Period
     ) throws(SettlementError) -> CreditOutcome {
-        let outcome = try orUnavailable { () throws(PostgresError) in
-            try ledger.addCredit(amount, to: tenant, kind: kind, externalID: externalID)
-        }
-        switch outcome {
-        case .added(let sequence), .repeated(let sequence):
-            try applyCredits(of: tenant, upTo: sequence, amount: amount, period: period)
-        case .conflict, .unknownTenant, .beyondLimit: break
-        }
+        let outcome = try credits.add(
+            amount, to: tenant, kind: kind, externalID: externalID, period: period)
+        room.noteSettled(tenant)
         return outcome
-    }
-
-    private func applyCredits(
-        of tenant: TenantID, upTo sequence: Int64, amount: Money, period: Period
-    ) throws(SettlementError) {
-        // A missing image is rebuilt here rather than left to the next request: a rebuild that had read the ledger before this credit
-        // would otherwise install a balance without it.
-        for _ in 0..<8 {
-            let reply = try orUnavailable { () throws(QuotaError) in
-                try quota.credit(tenant: tenant, sequence: sequence, amount: amount)
-            }
-            switch reply {
-            case .applied, .done: return room.noteSettled(tenant)
-            case .missing: try builder.warm(tenant, in: period, until: builder.waitDeadline)
-            case .gap(let known):
-                let missing = try orUnavailable { () throws(PostgresError) in
-                    try ledger.credits(of: tenant, after: known)
-                }
-                for credit in missing where credit.sequence < sequence {
-                    _ = try orUnavailable { () throws(QuotaError) in
-                        try quota.credit(tenant: tenant, sequence: credit.sequence, amount: credit.amount)
-                    }
-                }
-            }
-        }
-        throw .unavailable("the tenant's image kept changing")
     }
 }

@@ -65,14 +65,3 @@ final class SettlementLane: Sendable {
         return ended
     }
 }
-
-extension LedgerWriter.Outcome {
-    /// How the ledger says that the row has ended, as asked or otherwise; nil when it does not say so.
-    func end(of settlement: RowSettlement) -> (charge: Money, status: TransactionStatus)? {
-        switch self {
-        case .written: (settlement.charge, settlement.status)
-        case .standing(let row): (row.charge, row.status)
-        case .fenced, .failed, .unknown: nil
-        }
-    }
-}

@@ -24,6 +24,7 @@ package final class SettlementRetries: Sendable {
     private let quota: QuotaStore
     private let ledger: LedgerStore
     private let writer: LedgerWriter
+    private let credits: CreditWriter
     private let tasksMax: Int
     private let state = Locked(State())
     private let work = Signal()
@@ -31,10 +32,14 @@ package final class SettlementRetries: Sendable {
     /// Creates the queue.
     ///
     /// - Parameter tasksMax: The most settlements it keeps.
-    package init(quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, tasksMax: Int = 100_000) {
+    package init(
+        quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
+        tasksMax: Int = 100_000
+    ) {
         self.quota = quota
         self.ledger = ledger
         self.writer = writer
+        credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
         self.tasksMax = tasksMax
     }
 
@@ -112,46 +117,41 @@ package final class SettlementRetries: Sendable {
     private func isDone(_ task: Task) -> Bool {
         switch task {
         case .image(let settlement): return isSettled(settlement)
-        case .ledger(let hold, let settlement):
-            var outcome = writer.write(.settlement(settlement))
-            // Without a row its insert got no answer, and may still be on its way: a voided row takes the place.
-            if case .fenced = outcome, isBuried(hold) { outcome = writer.write(.settlement(settlement)) }
-            noteLedger(outcome)
-            let ended: (charge: Money, status: TransactionStatus)
-            switch outcome {
-            case .written: ended = (settlement.charge, settlement.status)
-            case .standing(let row): ended = (row.charge, row.status)
-            case .fenced, .failed, .unknown: return false
-            }
-            guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
-            let image = HoldSettlement(
-                tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-                charge: ended.charge, isVoided: ended.status == .voided)
-            if !isSettled(image) { append(.image(image)) }
-            return true
+        case .ledger(let hold, let settlement): return isDone(hold, settlement)
         }
     }
 
-    /// A client that was told of a failure pays nothing: a charge that got through all the same is given back as a credit.
-    private func isRefunded(
-        _ hold: Hold, wanted: TransactionStatus, ended: (charge: Money, status: TransactionStatus)
-    ) -> Bool {
-        guard wanted == .voided, ended.status == .committed, ended.charge > .zero else { return true }
-        let refund = "refund:\(hold.trace)"
-        do {
-            let outcome = try ledger.addCredit(
-                ended.charge, to: hold.tenant, kind: "refund", externalID: refund)
-            switch outcome {
-            case .added(let sequence), .repeated(let sequence):
-                // An image that lacks an earlier credit is found stale, and rebuilt, when it next refuses somebody.
-                _ = try quota.credit(tenant: hold.tenant, sequence: sequence, amount: ended.charge)
-                return true
-            case .beyondLimit: return false
-            case .conflict, .unknownTenant: return true
+    private func isDone(_ hold: Hold, _ settlement: RowSettlement) -> Bool {
+        var machine = RetryMachine(wanted: RowEnd(settlement))
+        var event = RetryMachine.Event.begin
+        while true {
+            switch machine.next(after: event) {
+            case .endRow:
+                let outcome = writer.write(.settlement(settlement))
+                noteLedger(outcome)
+                event = .written(outcome)
+            case .bury: event = isBuried(hold) ? .buried : .failed
+            case .refund(let charge): event = refund(charge, of: hold)
+            case .settleImage(let end):
+                event = isSettled(HoldSettlement(hold, end)) ? .imageSettled : .imageFailed
+            case .queueImage(let end):
+                append(.image(HoldSettlement(hold, end)))
+                event = .queued
+            case .finish: return true
+            case .putBack: return false
             }
+        }
+    }
+
+    private func refund(_ charge: Money, of hold: Hold) -> RetryMachine.Event {
+        do throws(SettlementError) {
+            return .refunded(
+                try credits.add(
+                    charge, to: hold.tenant, kind: "refund", externalID: "refund:\(hold.trace)",
+                    period: hold.held.period))
         } catch {
             // PostgreSQL or Redis does not answer: both steps may be repeated.
-            return false
+            return .failed
         }
     }
 

@@ -21,6 +21,9 @@ struct SettlementTurns {
         let hold: Hold
         let settlement: RowSettlement
         var written: LedgerWriter.Outcome?
+
+        /// How the ledger says that the row has ended; nil when it does not say so.
+        var end: RowEnd? { written.flatMap { RowEnd($0, wanted: RowEnd(settlement)) } }
     }
 
     private struct Taking {
@@ -59,8 +62,8 @@ struct SettlementTurns {
     private mutating func exchange(_ takings: inout [Taking]) {
         var settlements: [HoldSettlement] = []
         for ending in ended {
-            guard let (charge, status) = ending.written?.end(of: ending.settlement) else { continue }
-            settlements.append(HoldSettlement(ending.hold, charge: charge, isVoided: status == .voided))
+            guard let end = ending.end else { continue }
+            settlements.append(HoldSettlement(ending.hold, end))
         }
         let replies = quota.exchange(settling: settlements, taking: takings.map { HoldOrder($0.order) }) {
             [answers] in answers.give()
@@ -72,9 +75,8 @@ struct SettlementTurns {
         var settled = replies.settled[...]
         for ending in ended {
             guard let written = ending.written else { preconditionFailure("an ending has been written") }
-            let hasEnded = written.end(of: ending.settlement) != nil
             let outcome = SettlementLane.Ended(
-                written: written, settled: hasEnded ? settled.removeFirst() : nil)
+                written: written, settled: ending.end == nil ? nil : settled.removeFirst())
             answers.add(ending.ticket, .ended(outcome))
         }
         ended = []
@@ -155,14 +157,5 @@ extension PendingRow {
             balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
             deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
             model: order.model, isStream: order.isStream)
-    }
-}
-
-extension HoldSettlement {
-    /// The settlement of a hold, as its row ended.
-    init(_ hold: Hold, charge: Money, isVoided: Bool) {
-        self.init(
-            tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-            charge: charge, isVoided: isVoided)
     }
 }

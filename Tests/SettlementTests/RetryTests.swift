@@ -126,6 +126,26 @@ import Threads
         #expect(refund.text(0, 0) == "refund" && refund.text(0, 1) == "refund:\(hold.trace)")
     }
 
+    @Test func `a refund reaches an image that lacks an earlier credit`() throws {
+        let directory = try TemporaryDirectory()
+        let postgres = try PrivatePostgres(directory: directory.path, options: .forTests)
+        let bench = try SettlementBench(postgres: postgres)
+        let tenant = try bench.makeTenant(balance: 1_000)
+        let hold = try bench.reserve(tenant, 300)
+        _ = try bench.ledger.addCredit(Money(nanodollars: 20), to: tenant, kind: "t", externalID: "untold")
+        try stopDuringCommit(postgres) {
+            #expect(throws: SettlementError.self) {
+                try bench.engine.settle(hold, bench.committed(hold, 50), otherwise: bench.voided(hold))
+            }
+        }
+        #expect(bench.retries.drain(until: .after(seconds: 60)))
+        let books = try bench.expectExactBooks(tenant)
+        #expect(
+            books.ledger.credited == Money(nanodollars: 1_070), "the commit was lost, and this proves nothing"
+        )
+        #expect(books.image?.balance == Money(nanodollars: 1_020))
+    }
+
     @Test func `a reservation that got through although it was refused is given back`() throws {
         let directory = try TemporaryDirectory()
         let postgres = try PrivatePostgres(directory: directory.path, options: .forTests)

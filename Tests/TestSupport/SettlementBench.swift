@@ -97,13 +97,13 @@ package struct SettlementBench: Sendable {
         writer = LedgerWriter(database: PostgresPool(writing), owner: options.owner)
         let incarnations = Incarnations(ledger: ledger)
         quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
-        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer)
+        let builder = ImageBuilder(
+            quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
+            leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds)
+        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
         engine = SettlementEngine(
-            quota: quota, ledger: ledger, writer: writer,
-            builder: ImageBuilder(
-                quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
-                leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds),
-            retries: retries, settleWait: options.settleWait)
+            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries,
+            settleWait: options.settleWait)
         _ = try incarnations.register(try quota.identity())
         if options.retries { try retries.start() }
     }

@@ -43,11 +43,11 @@ package struct MoneyStores: Sendable {
         let incarnations = Incarnations(ledger: ledger)
         self.incarnations = incarnations
         quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
-        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer)
+        let builder = ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner)
+        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
         settlement = SettlementEngine(
-            quota: quota, ledger: ledger, writer: writer,
-            builder: ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner),
-            retries: retries, settleWait: settleWait, crashPoints: crashPoints)
+            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries,
+            settleWait: settleWait, crashPoints: crashPoints)
     }
 
     /// Learns which life of Redis answers, so that scripts accept this process's commands.

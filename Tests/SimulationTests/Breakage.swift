@@ -1,0 +1,35 @@
+/// One decision of the protocol, broken on purpose: the simulator must find what comes of it.
+enum Breakage: String, CaseIterable, Sendable {
+    /// A pending row is accepted whatever its hold's epoch.
+    case epochUnchecked
+    /// A hold is settled in Redis before its row is ended.
+    case redisSettledFirst
+    /// A settlement gives back without looking whether the hold is still there.
+    case refundBlind
+    /// A credit is added to the image whatever its number.
+    case creditUnordered
+    /// The sweeper releases a hold without putting a voided row under its trace.
+    case releasedWithoutTombstone
+    /// A script runs even though its caller has given up on it.
+    case notAfterIgnored
+    /// An image of an earlier life of Redis is trusted.
+    case incarnationIgnored
+    /// The epoch is raised and the snapshot read in one statement.
+    case epochAndSnapshotTogether
+    /// A row's hold is raised whatever the image's epoch.
+    case extensionUnfenced
+    /// The sweeper ends rows whose owner lives.
+    case liveOwnerSwept
+    /// A credit that finds no image is taken as done.
+    case creditMissDone
+    /// A voided request is taken off the counters of whatever day the image is in.
+    case refundAcrossPeriods
+
+    /// In which invariants it must be seen, whatever else it breaks: the books are wrong, or somebody pays nothing.
+    var invariants: [String] {
+        switch self {
+        case .liveOwnerSwept: ["I12"]
+        default: ["I1", "I2", "I3", "I4"]
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import Core
+import Ledger
+import Quota
+import Settlement
+
+/// A thread of one of the processes: what it does, and the machines that decide for it.
+final class SimulatedThread {
+    enum Kind {
+        case worker
+        case retry
+        case credit
+        case sweep
+    }
+
+    /// Whose decision comes next.
+    enum Layer {
+        case idle
+        case reserve
+        case provider
+        case checkpoint
+        case extend
+        case settle
+        case retry
+        case credit
+        case rebuild
+        case sweep
+    }
+
+    enum Phase {
+        /// Not waiting for anything.
+        case ready
+        /// Its effect is on the way.
+        case sent
+        /// The answer is on the way back.
+        case answered
+    }
+
+    let kind: Kind
+    let process: Int
+    /// Its number among all threads.
+    let index: Int
+    var layer = Layer.idle
+    var phase = Phase.ready
+    var message: Message?
+    var answer = Answer.done
+
+    // The request.
+    var trace = 0
+    var day: Int32 = 0
+    var amount: Int64 = 0
+    var cost: Int64 = 0
+    var isStream = false
+    var delivered: Int64 = 0
+    var held: HeldAmount?
+    /// Before when the same trace may not be reserved again; 0 when it is not to be.
+    var againAfter: Int64 = 0
+    var wanted = RowEnd(charge: .zero, status: .voided)
+
+    // The machines.
+    var reserve = ReserveMachine()
+    var settle = SettleMachine(wanted: RowEnd(charge: .zero, status: .voided))
+    var extend = ExtendMachine(to: .zero)
+    var retry = RetryMachine(wanted: RowEnd(charge: .zero, status: .voided))
+    var credit = CreditMachine()
+    var rebuild = RebuildMachine()
+
+    /// Who waits for the rebuild, and for the credit.
+    var rebuildCaller = Layer.idle
+    var creditCaller = Layer.idle
+    var rebuildDeadline: Int64 = 0
+    var pausedUntil: Int64 = 0
+    var leaseToken: Int64 = 0
+    /// The number of the life of Redis for which it rebuilds.
+    var incarnation: Int64 = 0
+    var snapshot: SimulatedSnapshot?
+    /// What Redis said before the row was ended, when that order is broken.
+    var imageReply: SettleReply?
+
+    var creditID = 0
+    var creditAmount: Int64 = 0
+    /// The next credit that the image lacks, and before which the last stands.
+    var catchUp: (next: Int64, end: Int64) = (0, 0)
+    var creditsLeft = 0
+
+    // The sweeper.
+    var orphans: [SimulatedOrphan] = []
+    var sweptHolds: [HoldEnd] = []
+    var sweptHold = HoldEnd(0, SimulatedHold())
+    var sweptRows: [StandingRow?] = []
+
+    init(kind: Kind, process: Int, index: Int) {
+        self.kind = kind
+        self.process = process
+        self.index = index
+    }
+
+    /// Forgets what it was doing: its process has died.
+    func reset() {
+        layer = .idle
+        phase = .ready
+        message = nil
+        againAfter = 0
+        held = nil
+    }
+}
+
+/// What a process knows, and what it has still to end.
+struct SimulatedProcess {
+    /// Its name in the rows it inserts; another one after each start.
+    var owner: Int
+    /// The life of Redis that it knows the number of; 0 for none.
+    var knownLife: Int64 = 0
+    /// Its clock's lag in days.
+    var lag = 0
+    /// Stopped for longer than its lease.
+    var isStalled = false
+    var tasks: [SimulatedTask] = []
+}
+
+/// What could not be ended in time.
+struct SimulatedTask {
+    var end: HoldEnd
+    /// Whether the row has ended, and only Redis is to be settled.
+    var isImageOnly: Bool
+}

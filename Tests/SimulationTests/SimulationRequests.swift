@@ -1,0 +1,222 @@
+import Core
+import Ledger
+import Quota
+import Settlement
+
+// A request: what a worker does from its order to the last byte.
+extension Simulation {
+    /// Begins a request, or the same once more; false when there are no more.
+    func beginRequest(_ thread: SimulatedThread) -> Bool {
+        if thread.againAfter > 0 {
+            guard now > thread.againAfter else { return false }
+            thread.againAfter = 0
+        } else {
+            guard !isDraining, tracesUsed < options.tracesMax else { return false }
+            thread.trace = tracesUsed
+            tracesUsed += 1
+            thread.amount = options.onlyHolds?.each ?? Int64(30 + draw(4) * 20)
+            thread.isStream = draw(2) == 0
+            thread.delivered = 0
+            truths[thread.trace].createdAt = now
+        }
+        thread.day = Simulation.days[max(0, dayIndex - processes[thread.process].lag)]
+        thread.reserve = ReserveMachine()
+        drive(thread, reserve: .begin)
+        return true
+    }
+
+    // MARK: - Reserving
+
+    func reserveEvent(_ thread: SimulatedThread, _ effect: Effect) -> ReserveMachine.Event {
+        switch (thread.answer, effect) {
+        case (.deduct(let reply), _): return .deducted(reply)
+        case (.row(let outcome), _):
+            if case .unknown = outcome, let held = thread.held {
+                // Perhaps a row stands: nobody else would end it.
+                let end = holdEnd(thread, held, RowEnd(charge: .zero, status: .voided))
+                processes[thread.process].tasks.append(SimulatedTask(end: end, isImageOnly: false))
+            }
+            return .inserted(outcome)
+        case (.standing(let standing), _): return .standing(standing)
+        case (_, .readStanding): return .standingUnknown
+        case (.settle, _): return .released
+        case (_, .settleImage(let end)):
+            processes[thread.process].tasks.append(SimulatedTask(end: end, isImageOnly: true))
+            return .released
+        case (.done, _): return .dropped
+        case (.lost, .deduct):
+            // The same order may be given once more, but not before Redis refuses this one.
+            if draw(2) == 0, let message = thread.message { thread.againAfter = message.notAfter }
+            return .deductFailed(.unreachable(""))
+        default: return .deductFailed(.unreachable(""))
+        }
+    }
+
+    func drive(_ thread: SimulatedThread, reserve event: ReserveMachine.Event) {
+        thread.layer = .reserve
+        switch thread.reserve.next(after: event) {
+        case .deduct: send(thread, .deduct(amount: thread.amount, day: thread.day))
+        case .insertPending(let held):
+            thread.held = held
+            send(thread, .insertPending(held, amount: thread.amount))
+        case .rebuild: beginRebuild(thread, for: .reserve)
+        case .readStanding: send(thread, .readStanding)
+        case .drop(let standing):
+            reach(.droppedImage)
+            send(thread, .drop(standing))
+        case .release(let held):
+            send(
+                thread, .settleImage(holdEnd(thread, held, RowEnd(charge: .zero, status: .voided))))
+        case .finish: callProvider(thread)
+        case .fail(let error):
+            if case .refused = error { refusals += 1 }
+            note("\(name(thread)) #\(thread.trace) \(error)")
+            thread.layer = .idle
+            if thread.againAfter == 0 { truths[thread.trace].client = .refused }
+        }
+    }
+
+    func holdEnd(_ thread: SimulatedThread, _ held: HeldAmount, _ end: RowEnd) -> HoldEnd {
+        HoldEnd(
+            trace: thread.trace, epoch: held.epoch, rseq: held.rseq, amount: thread.amount,
+            day: held.period.day, end: end)
+    }
+
+    // MARK: - The provider
+
+    private func callProvider(_ thread: SimulatedThread) {
+        thread.layer = .provider
+        thread.cost = Int64(1 + draw(Int(thread.amount)))
+        if !ledger.rows[thread.trace].isVisible { violate("I8: #\(thread.trace) is called without a row") }
+        guard options.onlyHolds != nil else { return }
+        admissions += 1
+        thread.layer = .idle
+    }
+
+    func stepProvider(_ thread: SimulatedThread) {
+        switch draw(12) {
+        case 0: end(thread, isComplete: false)
+        case 1..<4: end(thread, isComplete: true)
+        case 4..<6 where thread.isStream && thread.delivered > 0: beginExtend(thread)
+        case 6..<8 where thread.isStream && thread.delivered > 0:
+            thread.layer = .checkpoint
+            send(thread, .writeCheckpoint(thread.delivered))
+        default:
+            guard thread.isStream, thread.delivered < thread.amount else { return }
+            thread.delivered = min(thread.amount, thread.delivered + Int64(1 + draw(20)))
+            truths[thread.trace].delivered = thread.delivered
+        }
+    }
+
+    /// The answer has come to its end, or broke off.
+    private func end(_ thread: SimulatedThread, isComplete: Bool) {
+        let charge = thread.isStream ? thread.delivered : isComplete ? thread.cost : 0
+        let isCharged = charge > 0
+        thread.wanted = RowEnd(
+            charge: Money(nanodollars: charge), status: isCharged ? .committed : .voided)
+        truths[thread.trace].charge = charge
+        thread.settle = SettleMachine(wanted: thread.wanted)
+        drive(thread, settle: .begin)
+    }
+
+    // MARK: - Extending
+
+    private func beginExtend(_ thread: SimulatedThread) {
+        thread.extend = ExtendMachine(to: Money(nanodollars: thread.amount + Int64(10 + draw(3) * 20)))
+        drive(thread, extend: .begin)
+    }
+
+    func extendEvent(_ thread: SimulatedThread, _ effect: Effect) -> ExtendMachine.Event {
+        switch (thread.answer, effect) {
+        case (.extend(let reply), _): .imageAnswered(reply)
+        case (.raise(let outcome), _): .rowAnswered(outcome)
+        case (.lost, .raiseRow): .rowAnswered(.unknown)
+        case (.refused, .raiseRow): .rowAnswered(.failed)
+        case (.done, _): .dropped
+        default: .failed
+        }
+    }
+
+    func drive(_ thread: SimulatedThread, extend event: ExtendMachine.Event) {
+        thread.layer = .extend
+        switch thread.extend.next(after: event) {
+        case .extendImage(let amount): send(thread, .extendImage(to: amount.nanodollars))
+        case .raiseRow(let amount, let epoch): send(thread, .raiseRow(to: amount.nanodollars, epoch: epoch))
+        case .rebuild: beginRebuild(thread, for: .extend)
+        // What the ledger says is read and obeyed at once: whatever comes between makes the drop a mild one.
+        case .dropStale: send(thread, .drop(ledger.tenantStanding))
+        case .finish(let amount):
+            thread.amount = amount.nanodollars
+            thread.layer = .provider
+        case .refuse, .overruled, .fail: end(thread, isComplete: false)
+        }
+    }
+
+    // MARK: - Settling
+
+    func answerSettle(_ thread: SimulatedThread, _ effect: Effect) {
+        if breakage == .redisSettledFirst, thread.imageReply == nil {
+            thread.imageReply = .missing
+            send(thread, .endRow(thread.wanted))
+            return
+        }
+        switch (thread.answer, effect) {
+        case (.row(let outcome), _): drive(thread, settle: .written(outcome))
+        case (.settle(let reply), _): drive(thread, settle: .imageSettled(reply))
+        default: drive(thread, settle: .imageFailed)
+        }
+    }
+
+    func drive(_ thread: SimulatedThread, settle event: SettleMachine.Event) {
+        thread.layer = .settle
+        guard let held = thread.held else { preconditionFailure("only what is held is settled") }
+        switch thread.settle.next(after: event) {
+        case .endRow:
+            thread.imageReply = nil
+            if breakage == .redisSettledFirst {
+                send(thread, .settleImage(holdEnd(thread, held, thread.wanted)))
+            } else {
+                send(thread, .endRow(thread.wanted))
+            }
+        case .settleImage(let end):
+            if breakage == .redisSettledFirst, let reply = thread.imageReply {
+                drive(thread, settle: .imageSettled(reply))
+            } else {
+                send(thread, .settleImage(holdEnd(thread, held, end)))
+            }
+        case .queueImage(let end):
+            queue(thread, holdEnd(thread, held, end), isImageOnly: true)
+        case .queueRow:
+            // A client that has seen nothing is told of the failure, and must then not be charged.
+            let isSeen = thread.delivered > 0
+            let otherwise = isSeen ? thread.wanted : RowEnd(charge: .zero, status: .voided)
+            queue(thread, holdEnd(thread, held, otherwise), isImageOnly: false)
+        case .finish(let end, _): finish(thread, end)
+        case .fail(let error):
+            note("\(name(thread)) #\(thread.trace) \(error)")
+            if case .overruled = error { reach(.overruled) }
+            truths[thread.trace].client = thread.delivered > 0 ? .interrupted : .refused
+            thread.layer = .idle
+        }
+    }
+
+    private func queue(_ thread: SimulatedThread, _ end: HoldEnd, isImageOnly: Bool) {
+        processes[thread.process].tasks.append(SimulatedTask(end: end, isImageOnly: isImageOnly))
+        drive(thread, settle: .queued)
+    }
+
+    /// The last bytes go out.
+    private func finish(_ thread: SimulatedThread, _ end: RowEnd) {
+        thread.layer = .idle
+        guard end.status == .committed else {
+            truths[thread.trace].client = .refused
+            return
+        }
+        // It is told what the ledger says, should another have ended the row.
+        truths[thread.trace].client = .answered
+        truths[thread.trace].charge = end.charge.nanodollars
+        if ledger.rows[thread.trace].state != .committed {
+            violate("I10: #\(thread.trace) is answered and not committed")
+        }
+    }
+}
