@@ -70,7 +70,8 @@ let package = Package(
         // Owns: every Redis key beginning gw:quota: and its Lua.
         module("Quota", ["Core", "Redis"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
-        // redis_incarnations, job_watermarks: what was used and what it cost, for ever.
+        // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas: what was used and
+        // what it cost, for ever.
         module("Ledger", ["Core", "Postgres", "Threads"], resources: [.embedInCode("SQL")]),
         // Owns: the order in which candidates are tried.
         module("Routing", ["Core"]),
@@ -93,7 +94,8 @@ let package = Package(
                 "Threads", logging, metrics,
             ]),
         // Owns: what timers run.
-        module("Jobs", ["Core", "Ledger", "Postgres", "Quota", "Settlement", "Threads"]),
+        module(
+            "Jobs", ["Core", "Ledger", "Observability", "Postgres", "Quota", "Settlement", "Threads"]),
         // Owns: the simulated LLM provider of demos and tests.
         module("ProviderSimulator", ["CLinux", "Threads"]),
         // Owns: a private installation under one directory: its files, ports and processes.
@@ -113,8 +115,8 @@ let package = Package(
             [
                 "Bench", "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "JSON",
                 "Jobs",
-                "Ledger", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement",
-                "Tenancy",
+                "Ledger", "Observability", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema",
+                "Settlement", "Tenancy",
                 "Threads", arguments,
             ]),
 
@@ -173,8 +175,8 @@ let package = Package(
         tests(
             "JobsTests",
             [
-                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Settlement", "TestSupport",
-                "TestTools", "Threads",
+                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
+                "TestSupport", "TestTools", "Threads",
             ]),
         tests(
             "AcceptanceTests",

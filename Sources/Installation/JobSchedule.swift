@@ -9,7 +9,11 @@ package struct JobPeriod: Sendable, Equatable {
     package let seconds: Int
 
     /// All jobs of an installation.
-    package static let all = [JobPeriod(name: "sweep", seconds: 30)]
+    package static let all = [
+        JobPeriod(name: "sweep", seconds: 30), JobPeriod(name: "quota-sync", seconds: 300),
+        JobPeriod(name: "apikey-sync", seconds: 600), JobPeriod(name: "rollup", seconds: 600),
+        JobPeriod(name: "consistency", seconds: 3_600), JobPeriod(name: "prune", seconds: 86_400),
+    ]
 }
 
 /// Starts the jobs at their periods; one that still runs is not started twice.

@@ -214,8 +214,11 @@ package final class Supervisor {
     }
 
     private func startJobs() {
+        var variables = environment.values
+        // What they find is told by tollgated.
+        variables["TOLLGATE_RUNTIME_DIR"] = layout.metricsDirectory
         jobs = JobSchedule(
-            JobPeriod.all, programPath: programDirectory + "/tollgate", environment: environment.values,
+            JobPeriod.all, programPath: programDirectory + "/tollgate", environment: variables,
             logPath: layout.logPath("jobs"))
     }
 

@@ -57,10 +57,6 @@ package struct Sweeper: Sendable {
         var summary = Summary()
         try sweepRows(&summary)
         try sweepHolds(&summary)
-        try database { () throws(PostgresError) in
-            try ledger.removeLeftovers()
-            try ledger.makePartitions()
-        }
         return summary
     }
 
@@ -69,12 +65,13 @@ package struct Sweeper: Sendable {
         let slackMilliseconds: Int64 = 86_400_000
         // Read before the rows: whatever becomes pending later is younger.
         let now = WallClock.unixMilliseconds
-        let start = try database { () throws(PostgresError) in try ledger.watermark(of: Sweeper.name) }
+        let start = try JobError.database { () throws(PostgresError) in try ledger.watermark(of: Sweeper.name)
+        }
         var oldestLeft = TraceID(lowestAtUnixMilliseconds: now - slackMilliseconds)
         var since = start ?? TraceID(lowestAtUnixMilliseconds: 0)
         var page: [OrphanedRow]
         repeat {
-            page = try database { () throws(PostgresError) in
+            page = try JobError.database { () throws(PostgresError) in
                 try ledger.pendingRows(since: since, countMax: pageMax)
             }
             for row in page {
@@ -82,7 +79,9 @@ package struct Sweeper: Sendable {
             }
             since = page.last?.trace.successor ?? since
         } while page.count == pageMax
-        try database { () throws(PostgresError) in try ledger.setWatermark(of: Sweeper.name, to: oldestLeft) }
+        try JobError.database { () throws(PostgresError) in
+            try ledger.setWatermark(of: Sweeper.name, to: oldestLeft)
+        }
     }
 
     /// Ends a row that nobody else will; whether it is not pending any more.
@@ -120,11 +119,11 @@ package struct Sweeper: Sendable {
     }
 
     private func sweepHolds(_ summary: inout Summary) throws(JobError) {
-        let tenants = try redis { () throws(QuotaError) in try quota.tenantsWithHolds() }
+        let tenants = try JobError.redis { () throws(QuotaError) in try quota.tenantsWithHolds() }
         for tenant in tenants.sorted(by: { $0.description < $1.description }) {
             // Holds first, rows after: a row that is not there then was not there when its hold was.
-            let holds = try redis { () throws(QuotaError) in try quota.holds(of: tenant) }
-            let rows = try database { () throws(PostgresError) in
+            let holds = try JobError.redis { () throws(QuotaError) in try quota.holds(of: tenant) }
+            let rows = try JobError.database { () throws(PostgresError) in
                 try LedgerReader.rows(ledger.database, holds.map { (tenant, $0.trace) })
             }
             for hold in holds {
@@ -143,14 +142,14 @@ package struct Sweeper: Sendable {
             summary.holdsSettled += 1
             try settle(hold, of: tenant, as: end)
         case .bury:
-            try database { () throws(PostgresError) in
+            try JobError.database { () throws(PostgresError) in
                 try ledger.insertTombstone(
                     tenant: tenant, trace: hold.trace, key: hold.key.isEmpty ? nil : hold.key,
                     epoch: hold.epoch,
                     rseq: hold.rseq, period: hold.period, hold: hold.amount)
             }
-            // A row may have come first after all; then it is what the hold follows.
-            let standing = try database { () throws(PostgresError) in
+            // A row may have come first after all; then it is what the hold follows. None at all can come where time is closed.
+            let standing = try JobError.database { () throws(PostgresError) in
                 try LedgerReader.rows(ledger.database, [(tenant, hold.trace)])[hold.trace]
             }
             guard case .settle(let end) = HoldSweep(buried: standing) else { return }
@@ -160,35 +159,11 @@ package struct Sweeper: Sendable {
     }
 
     private func settle(_ hold: StoredHold, of tenant: TenantID, as end: RowEnd) throws(JobError) {
-        _ = try redis { () throws(QuotaError) in
+        _ = try JobError.redis { () throws(QuotaError) in
             try quota.settle(
                 HoldSettlement(
                     tenant: tenant, trace: hold.trace, epoch: hold.epoch, rseq: hold.rseq, charge: end.charge,
                     isVoided: end.status == .voided))
-        }
-    }
-
-    private func database<Value>(_ effect: () throws(PostgresError) -> Value) throws(JobError) -> Value {
-        do throws(PostgresError) { return try effect() } catch { throw .database("\(error)") }
-    }
-
-    private func redis<Value>(_ effect: () throws(QuotaError) -> Value) throws(JobError) -> Value {
-        do throws(QuotaError) { return try effect() } catch { throw .redis("\(error)") }
-    }
-}
-
-/// Why a job could not do its work.
-package enum JobError: Error, Equatable, CustomStringConvertible {
-    case database(String)
-    case redis(String)
-    /// Another process runs the same job.
-    case alreadyRunning
-
-    package var description: String {
-        switch self {
-        case .database(let reason): "PostgreSQL: \(reason)"
-        case .redis(let reason): "Redis: \(reason)"
-        case .alreadyRunning: "another process runs this job"
         }
     }
 }

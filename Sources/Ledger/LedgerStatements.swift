@@ -46,3 +46,38 @@ enum LedgerStatements {
     static let removeOldOwners = Statement(
         name: "remove_old_owners", sql: PackageResources.remove_old_owners_sql)
 }
+
+// MARK: - Roll-ups, audits and snapshots
+
+extension LedgerStatements {
+    static let limitLockWait = Statement(name: "limit_lock_wait", sql: PackageResources.limit_lock_wait_sql)
+    static let lockFence = Statement(name: "lock_fence", sql: PackageResources.lock_fence_sql)
+    static let raiseFence = Statement(name: "raise_fence", sql: PackageResources.raise_fence_sql)
+    static let readOldestRow = Statement(name: "read_oldest_row", sql: PackageResources.read_oldest_row_sql)
+    static let lockRollup = Statement(name: "lock_rollup", sql: PackageResources.lock_rollup_sql)
+    static let rollUp = Statement(name: "roll_up", sql: PackageResources.roll_up_sql)
+    static let auditImages = Statement(name: "audit_images", sql: PackageResources.audit_images_sql)
+    static let listTenantNames = Statement(
+        name: "list_tenant_names", sql: PackageResources.list_tenant_names_sql)
+    static let auditGuards = Statement(name: "audit_guards", sql: PackageResources.audit_guards_sql)
+    static let auditCharges = Statement(name: "audit_charges", sql: PackageResources.audit_charges_sql)
+    static let auditHours = Statement(name: "audit_hours", sql: PackageResources.audit_hours_sql)
+    static let readOldestHour = Statement(
+        name: "read_oldest_hour", sql: PackageResources.read_oldest_hour_sql)
+    static let auditRollups = Statement(name: "audit_rollups", sql: PackageResources.audit_rollups_sql)
+    static let readTransaction = Statement(
+        name: "read_transaction", sql: PackageResources.read_transaction_sql)
+    static let explainRows = Statement(name: "explain_rows", sql: PackageResources.explain_rows_sql)
+    static let explainPending = Statement(name: "explain_pending", sql: PackageResources.explain_pending_sql)
+    static let explainCredits = Statement(name: "explain_credits", sql: PackageResources.explain_credits_sql)
+    static let explainRollups = Statement(name: "explain_rollups", sql: PackageResources.explain_rollups_sql)
+    static let upsertTenantQuotas = Statement(
+        name: "upsert_tenant_quotas", sql: PackageResources.upsert_tenant_quotas_sql)
+    static let upsertKeyQuotas = Statement(
+        name: "upsert_key_quotas", sql: PackageResources.upsert_key_quotas_sql)
+    static let listKeysToSync = Statement(
+        name: "list_keys_to_sync", sql: PackageResources.list_keys_to_sync_sql)
+    static let readClock = Statement(name: "read_clock", sql: PackageResources.read_clock_sql)
+    static let removeOldIncarnations = Statement(
+        name: "remove_old_incarnations", sql: PackageResources.remove_old_incarnations_sql)
+}

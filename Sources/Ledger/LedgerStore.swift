@@ -29,11 +29,12 @@ package struct LedgerStore: Sendable {
         try database.query(LedgerStatements.readDurability, []).text(0, 0) != "off"
     }
 
-    /// Makes the partitions of the months ahead.
+    /// Makes the partitions of the months ahead; returns how many were missing.
     ///
     /// Call at every start.
-    package func makePartitions() throws(PostgresError) {
-        _ = try database.query(LedgerStatements.makePartitions, [])
+    @discardableResult
+    package func makePartitions() throws(PostgresError) -> Int64 {
+        try database.query(LedgerStatements.makePartitions, []).int(0, 0)
     }
 
     /// Stores what running streams have delivered so far.
@@ -178,22 +179,27 @@ extension LedgerStore {
     }
 
     /// Puts a voided row under a trace that has a hold and no row, so that it can never become pending.
+    ///
+    /// A trace so old that no row is inserted there any more needs none, and gets none.
     package func insertTombstone(
         tenant: TenantID, trace: TraceID, key: String?, epoch: Int64, rseq: Int64, period: Period, hold: Money
     ) throws(PostgresError) {
-        _ = try database.query(
-            LedgerStatements.insertTombstone,
-            [
-                .text(tenant.description), .text(trace.description), .text(orNull: key), .int(epoch),
-                .int(rseq),
-                .int(Int64(period.day)), .int(hold.nanodollars),
-            ])
+        do throws(PostgresError) {
+            _ = try database.query(
+                LedgerStatements.insertTombstone,
+                [
+                    .text(tenant.description), .text(trace.description), .text(orNull: key), .int(epoch),
+                    .int(rseq), .int(Int64(period.day)), .int(hold.nanodollars),
+                ])
+        } catch {
+            guard error.sqlState == PostgresError.closedTime else { throw error }
+        }
     }
 
-    /// Removes checkpoints of rows that have ended, and owners that have been dead for a day and own nothing.
-    package func removeLeftovers() throws(PostgresError) {
-        _ = try database.query(LedgerStatements.removeOldCheckpoints, [])
-        _ = try database.query(LedgerStatements.removeOldOwners, [])
+    /// Removes checkpoints of rows that have ended, and owners that have been dead for a day and own nothing; returns how many.
+    package func removeLeftovers() throws(PostgresError) -> (checkpoints: Int, owners: Int) {
+        let checkpoints = try database.query(LedgerStatements.removeOldCheckpoints, []).affectedRows
+        return (checkpoints, try database.query(LedgerStatements.removeOldOwners, []).affectedRows)
     }
 
     /// Runs a job's work while holding its lock, or returns nil at once when another process holds it.

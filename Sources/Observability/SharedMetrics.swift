@@ -9,9 +9,11 @@ import Threads
 /// - `NAME.alive` is locked by its process as long as that lives, so that the kernel tells of any death.
 /// - `NAME.prom` is what the process published last.
 /// - `ended.prom` has the counters of processes that have died, and first of all the names of those that were added last.
+/// - `NAME.job` is what a job told when it last ran: it stays until it runs again.
 package final class SharedMetrics: Sendable {
     private static let aliveSuffix = ".alive"
     private static let textSuffix = ".prom"
+    private static let jobSuffix = ".job"
     private static let addedPrefix = "# added "
     private static let lockSeconds = 2
 
@@ -63,8 +65,22 @@ package final class SharedMetrics: Sendable {
         try addDead()
         var sum = Exposition(MetricsFiles.read(endedPath) ?? "") ?? Exposition()
         for process in try SharedMetrics.processes(directory).sorted() { sum.add(published(by: process)) }
+        for name in try MetricsFiles.names(in: directory).sorted() where name.hasSuffix(Self.jobSuffix) {
+            sum.add(Exposition(MetricsFiles.read("\(directory)/\(name)") ?? "") ?? Exposition())
+        }
         _ = consume lock
         return sum.text
+    }
+
+    /// Replaces what a job told before by its metrics, in Prometheus' text format.
+    ///
+    /// A job runs for moments only, and what it found stays true until it runs again.
+    package static func publish(
+        _ text: String, ofJob name: String, in directory: String
+    ) throws(SharedMetricsError) {
+        let lock = try lock(directory)
+        try MetricsFiles.write(text, to: "\(directory)/\(name)\(jobSuffix)")
+        _ = consume lock
     }
 
     // MARK: - Under the lock

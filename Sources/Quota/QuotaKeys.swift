@@ -18,6 +18,12 @@ package struct QuotaKeys: Sendable {
     /// The lease on rebuilding the image.
     package var warm: String { "gw:quota:warm:{\(name)}" }
 
+    /// The hash of an API key's budget.
+    package func budget(of key: String) -> String { "gw:quota:apikey:{\(name)}:\(key)" }
+
+    /// The set of tenants whose images have changed since the last snapshot.
+    package static let dirty = "gw:quota:dirty"
+
     /// The tenant in a key of holds as SCAN returns it; nil when it is another kind of key.
     package static func tenant(ofHoldsKey key: String) -> TenantID? {
         let prefix = "gw:quota:holds:{"

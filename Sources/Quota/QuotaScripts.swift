@@ -7,5 +7,7 @@ enum QuotaScripts {
     static let install = RedisScript(name: "quota_install", source: PackageResources.quota_install_lua)
     static let drop = RedisScript(name: "quota_drop", source: PackageResources.quota_drop_lua)
     static let credit = RedisScript(name: "quota_credit", source: PackageResources.quota_credit_lua)
+    static let read = RedisScript(
+        name: "quota_read", source: PackageResources.quota_read_lua, isReadOnly: true)
     static let lease = RedisScript(name: "quota_lease", source: PackageResources.quota_lease_lua)
 }

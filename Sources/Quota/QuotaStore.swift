@@ -126,8 +126,21 @@ package final class QuotaStore: Sendable {
         }
     }
 
+    /// Runs scripts in one write; what became of each call, in order.
+    func evaluate(_ calls: [ScriptCall]) throws(QuotaError) -> [Result<RedisReply, QuotaError>] {
+        do throws(RedisError) {
+            return try redis.evaluate(calls).map { $0.mapError { QuotaError($0) } }
+        } catch {
+            throw QuotaError(error)
+        }
+    }
+
     func command(_ arguments: [String]) throws(QuotaError) -> RedisReply {
         do throws(RedisError) { return try redis.command(arguments) } catch { throw QuotaError(error) }
+    }
+
+    func pipeline(_ commands: [[String]]) throws(QuotaError) -> [RedisReply] {
+        do throws(RedisError) { return try redis.pipeline(commands) } catch { throw QuotaError(error) }
     }
 
     /// Which life of Redis commands go to at present.

@@ -17,6 +17,21 @@ struct ScriptReply {
         self.bytes = bytes
     }
 
+    /// Takes a script's reply that is known to be a text.
+    init(bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// Whether all of it has been read.
+    var isAtEnd: Bool { position == bytes.count }
+
+    /// What is left of the line, bars and all.
+    mutating func restOfLine() -> String {
+        let rest = bytes[position...].prefix { $0 != UInt8(ascii: "\n") }
+        position = rest.endIndex
+        return String(decoding: rest, as: UTF8.self)
+    }
+
     /// The next field of the line; empty when it has no more.
     mutating func text() -> String {
         String(decoding: bytes[field()], as: UTF8.self)

@@ -42,8 +42,12 @@ package enum HoldSweep: Sendable, Equatable {
 
     /// Decides about a hold under whose trace a voided row was just put, unless another row had come first.
     ///
-    /// A committed one is left to its owner, which has only just ended it, or to the next sweep.
+    /// A committed one is left to its owner, which has only just ended it, or to the next sweep. No row at all stands where time is
+    /// closed, and none can come there.
     package init(buried row: StandingRow?) {
-        self = row?.status == .voided ? .settle(RowEnd(charge: .zero, status: .voided)) : .leave
+        switch row?.status {
+        case .voided, nil: self = .settle(RowEnd(charge: .zero, status: .voided))
+        case .pending, .committed: self = .leave
+        }
     }
 }

@@ -31,9 +31,14 @@ struct CommandStores {
     let money: MoneyStores
 
     /// Reads the environment; a mistake in it ends the command with all of them named.
-    init() throws {
+    ///
+    /// - Parameter redisMillisecondsMin: How long Redis may take at least: commands that ask it much at a time are patient.
+    init(redisMillisecondsMin: Int = 0) throws {
         var settings = Settings(environment: ProcessInfo.processInfo.environment)
-        configuration = StoreConfiguration(&settings)
+        var configuration = StoreConfiguration(&settings)
+        configuration.redisTimeoutMilliseconds = max(
+            configuration.redisTimeoutMilliseconds, redisMillisecondsMin)
+        self.configuration = configuration
         guard settings.mistakes.isEmpty else {
             throw fail(
                 settings.mistakes.joined(separator: "\ntollgate: ")

@@ -12,7 +12,8 @@ import Settlement
 /// The command `tollgate transactions …`.
 struct TransactionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "transactions", abstract: "Look at billing transactions.", subcommands: [List.self])
+        commandName: "transactions", abstract: "Look at billing transactions.",
+        subcommands: [List.self, Show.self])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -106,7 +107,10 @@ struct MigrateCommand: ParsableCommand {
 /// The command `tollgate job …`.
 struct JobCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "job", abstract: "Run what timers run.", subcommands: [Sweep.self])
+        commandName: "job", abstract: "Run what timers run.",
+        subcommands: [
+            Sweep.self, Consistency.self, Rollup.self, QuotaSync.self, KeySync.self, Prune.self,
+        ])
 
     struct Sweep: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -145,6 +149,7 @@ struct JobCommand: ParsableCommand {
                         + "\(summary.holdsReleased) holds released, \(summary.alive) still running, \(summary.failed) failed"
                 )
             }
+            try JobStores.publish(of: "sweep")
             guard summary.failed == 0 else { throw ExitCode.failure }
         }
     }

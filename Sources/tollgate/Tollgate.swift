@@ -13,7 +13,8 @@ struct Tollgate: ParsableCommand {
         subcommands: [
             UpCommand.self, DownCommand.self, StatusCommand.self, MigrateCommand.self, TenantCommand.self,
             KeyCommand.self, CreditCommand.self, ProviderCommand.self, ModelCommand.self, PriceCommand.self,
-            TransactionsCommand.self, HoldsCommand.self, AdminTokenCommand.self, JobCommand.self,
+            TransactionsCommand.self, HoldsCommand.self, ReconcileCommand.self, AdminTokenCommand.self,
+            JobCommand.self,
             DoctorCommand.self, BenchCommand.self, SimulateProviderCommand.self,
         ])
 }

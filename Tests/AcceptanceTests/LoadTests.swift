@@ -1,4 +1,5 @@
 import Core
+import Foundation
 import Gateway
 import Glibc
 import Ledger
@@ -80,6 +81,36 @@ import Threads
         try outcome.get()
         return seen
     }
+
+    @Test func `I2 while 64 clients ask, each tenant's two sides are equal at every sample`() throws {
+        let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
+        let callers = try makeCallers(gateway, tenants: 5, balance: "1000")
+        let money = gateway.stores.money
+        var lookups = gateway.stores.configuration.databaseConfiguration(name: "audit", connectionsMax: 1)
+        lookups.sessionSettings = LedgerAudit.sessionSettings
+        let reconciler = Reconciler(
+            quota: money.quota, ledger: money.ledger,
+            audit: LedgerAudit(lookups: PostgresPool(lookups), scans: money.database))
+        let tenants = Array(Set(callers.map(\.tenant)))
+        let ends = Deadline.after(seconds: Self.sampledSeconds)
+        var (samples, holds) = (0, 0)
+        let seen = try load(gateway, callers) { _ in
+            while !ends.isPast {
+                let step = try reconciler.compare(tenants)
+                #expect(step.failures.isEmpty)
+                for tenant in step.tenants where !tenant.isExact { Issue.record("\(tenant)") }
+                samples += step.compared
+                holds += step.tenants.reduce(0) { $0 + $1.image.holds.count }
+            }
+        }
+        print("\(seen.count) requests in \(Self.sampledSeconds) s, \(samples) samples with \(holds) holds")
+        #expect(samples > 100 && holds > samples)
+        for tenant in tenants { try gateway.stores.expectExactBooks(tenant) }
+    }
+
+    /// For how long the books are sampled under load: `TOLLGATE_TEST_SAMPLED_SECONDS` for more.
+    private static let sampledSeconds =
+        ProcessInfo.processInfo.environment["TOLLGATE_TEST_SAMPLED_SECONDS"].flatMap { Int($0) } ?? 5
 
     @Test func `after ten thousand requests every tenant's books and the provider's log agree`() throws {
         let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])

@@ -260,19 +260,6 @@ import Threads
         #expect(try bench.ledger.withJobLock("other") { () throws(JobError) in 3 } == 3)
     }
 
-    @Test func `checkpoints that nobody can need any more are removed`() throws {
-        let bench = try SettlementBench()
-        let tenant = try bench.makeTenant(balance: 1_000)
-        let hold = try bench.reserve(tenant, 100)
-        bench.void(hold)
-        try checkpoint(bench, hold, price: 1, input: 1, output: 1)
-        try bench.sweep()
-        #expect(try bench.execute("SELECT 1 FROM stream_checkpoints").count == 1)
-        try bench.execute("UPDATE stream_checkpoints SET at = at - interval '25 hours'")
-        try bench.sweep()
-        #expect(try bench.execute("SELECT 1 FROM stream_checkpoints").count == 0)
-    }
-
     // MARK: -
 
     private func publish(

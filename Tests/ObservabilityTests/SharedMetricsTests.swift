@@ -56,6 +56,21 @@ import Threads
         #expect(lines.filter { $0.hasPrefix("# TYPE a_total ") } == ["# TYPE a_total counter"])
     }
 
+    @Test func `what a job told is told by whoever is asked, until it tells something else`() throws {
+        let directory = try TemporaryDirectory()
+        func tell(_ value: Int) throws {
+            try SharedMetrics.publish(
+                "# TYPE drift gauge\ndrift{tenant=\"a\"} \(value)\n", ofJob: "check", in: directory.path)
+        }
+        try tell(3)
+        var first: Process? = try Process(directory)
+        let second = try Process(directory)
+        for process in [first, second] { #expect(try process?.value("drift{tenant=\"a\"}") == "3") }
+        first = nil
+        try tell(-4)
+        #expect(try second.value("drift{tenant=\"a\"}") == "-4")
+    }
+
     @Test func `of gauges there is the sum, of largest ones the largest`() throws {
         let directory = try TemporaryDirectory()
         let processes = try (0..<2).map { _ in try Process(directory) }

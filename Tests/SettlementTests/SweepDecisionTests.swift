@@ -31,7 +31,8 @@ import Testing
         #expect(HoldSweep(buried: .ended(.voided, charge: 0)) == .settle(released))
         #expect(HoldSweep(buried: .ended(.pending, charge: 0)) == .leave)
         #expect(HoldSweep(buried: .ended(.committed, charge: 5)) == .leave)
-        #expect(HoldSweep(buried: nil) == .leave)
+        // Where time is closed no row was taken, and none can come.
+        #expect(HoldSweep(buried: nil) == .settle(released))
     }
 
     private func decide(_ row: StandingRow?, age: Int64) -> HoldSweep {

@@ -145,6 +145,15 @@ package struct SettlementBench: Sendable {
         )
     }
 
+    /// A row as the protocol inserts it, of a hold that nobody has taken.
+    package func pendingRow(_ tenant: TenantID, _ trace: TraceID) throws -> PendingRow {
+        PendingRow(
+            tenant: tenant, trace: trace, key: nil, epoch: try epoch(of: tenant), rseq: 1_000_000,
+            period: Self.period, hold: Money(nanodollars: 1), limitsVersion: 1, balanceBefore: .zero,
+            balanceAfter: .zero, deadlineMilliseconds: 60_000, capability: "chat", model: "m", isStream: false
+        )
+    }
+
     /// Takes a hold.
     package func reserve(_ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh()) throws -> Hold {
         try engine.reserve(order(tenant, amount, trace: trace))
@@ -206,6 +215,18 @@ package struct SettlementBench: Sendable {
         try Sweeper(
             ledger: ledger, writer: writer, quota: quota, holdGraceSeconds: graceSeconds, pageMax: pageMax
         ).run()
+    }
+
+    /// What the checks of the books read with.
+    package func audit() -> LedgerAudit {
+        var lookups = PostgresConfiguration.patient(strings.application, "bench-audit")
+        lookups.sessionSettings = LedgerAudit.sessionSettings
+        return LedgerAudit(lookups: PostgresPool(lookups), scans: database)
+    }
+
+    /// The live check of the books.
+    package func reconciler() -> Reconciler {
+        Reconciler(quota: quota, ledger: ledger, audit: audit(), attemptsMax: 100)
     }
 
     // MARK: - Books

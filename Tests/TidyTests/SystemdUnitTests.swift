@@ -6,6 +6,12 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
 
 /// The units under `systemd`: without mistakes, and with little left to attack.
 @Suite struct SystemdUnitTests {
+    /// Each job and how often it runs, as its timer says.
+    private static let jobs = [
+        "sweep": "30s", "quota-sync": "5min", "apikey-sync": "10min", "rollup": "10min", "consistency": "1h",
+        "prune": "1d",
+    ]
+
     @Test func `systemd finds nothing wrong with the units`() throws {
         let directory = try TemporaryDirectory()
         let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
@@ -18,7 +24,7 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
             try Data(unit.utf8).write(to: URL(fileURLWithPath: copy))
             copies.append(copy)
         }
-        #expect(copies.count == 4)
+        #expect(copies.count == 2 + 2 * Self.jobs.count)
         #expect(try ChildProcess.run([systemdAnalyze, "verify", "--man=no"] + copies) == "")
     }
 
@@ -32,7 +38,8 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
         #expect(service.contains("RuntimeDirectoryPreserve=yes"))
     }
 
-    @Test(arguments: [("tollgated@.service", 1.2), ("tollgate-sweep.service", 0.5)])
+    @Test(
+        arguments: [("tollgated@.service", 1.2)] + jobs.keys.sorted().map { ("tollgate-\($0).service", 0.5) })
     func `little is left to attack`(unit: String, exposureMax: Double) throws {
         let path = Checkout.root + "/systemd/" + unit
         let report = try ChildProcess.run([systemdAnalyze, "security", "--offline=true", "--no-pager", path])
@@ -49,5 +56,26 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
         }
         #expect(user("tollgated@.service") == ["User=tollgate"])
         #expect(user("tollgate-sweep.service") == ["User=tollgate"])
+    }
+
+    @Test(arguments: jobs.keys.sorted())
+    func `each job has a service that runs it and a timer with its period`(job: String) throws {
+        let service = Checkout.text("systemd/tollgate-\(job).service").split(separator: "\n")
+        let timer = Checkout.text("systemd/tollgate-\(job).timer").split(separator: "\n")
+        #expect(service.contains("ExecStart=/usr/local/bin/tollgate job \(job)"))
+        #expect(service.contains("RestrictAddressFamilies=AF_UNIX") && service.contains("User=tollgate"))
+        #expect(timer.contains("OnUnitActiveSec=\(try #require(Self.jobs[job]))"))
+    }
+
+    @Test func `tollgate up runs the jobs of the timers, as often`() {
+        let schedule = Checkout.text("Sources/Installation/JobSchedule.swift")
+        let units = ["s": 1, "min": 60, "h": 3_600, "d": 86_400]
+        for (job, period) in Self.jobs {
+            let seconds =
+                (Int(period.prefix { $0.isNumber }) ?? 0) * (units[String(period.drop { $0.isNumber })] ?? 0)
+            let digits = schedule.filter { $0 != "_" }
+            #expect(digits.contains("JobPeriod(name: \"\(job)\", seconds: \(seconds))"), "\(job)")
+        }
+        #expect(schedule.components(separatedBy: "JobPeriod(name:").count - 1 == Self.jobs.count)
     }
 }

@@ -1,4 +1,5 @@
--- All that an image in Redis is made of, in one statement and so at one moment. $2 is the day in which the caller is.
+-- All that an image in Redis is made of, in one statement and so at one moment: roll-ups, and the rows that are not in them yet.
+-- $2 is the day in which the caller is.
 -- Counts are of the latest day that has requests, if that is later than the caller's: its clock may be behind others', or midnight
 -- may have passed since it looked. The last column lists the pending holds as `trace amount|epoch|rseq|key|day|month|0|0`,
 -- separated by commas.
@@ -15,14 +16,22 @@ SELECT t.credit_limit, t.daily_quota, t.monthly_quota, t.limits_version, t.credi
            coalesce(sum(used) FILTER (WHERE day / 100 = latest / 100), 0) AS monthly_used,
            string_agg(holds, ',') AS holds
       FROM (SELECT days.*, greatest($2::integer, max(day) FILTER (WHERE used > 0) OVER ()) AS latest
-              FROM (SELECT day,
-                           coalesce(sum(charge) FILTER (WHERE status = 'committed'), 0) AS committed,
-                           coalesce(sum(hold) FILTER (WHERE status = 'pending'), 0) AS held,
-                           count(*) FILTER (WHERE status <> 'voided') AS used,
-                           string_agg(trace_id || ' ' || hold || '|' || epoch || '|' || rseq || '|'
-                                      || coalesce(api_key_id, '') || '|' || day || '|' || month || '|0|0', ',')
-                               FILTER (WHERE status = 'pending') AS holds
-                      FROM billing_transactions
-                     WHERE tenant_id = $1
+              FROM (SELECT day, sum(committed) AS committed, sum(held) AS held, sum(used) AS used,
+                           string_agg(holds, ',') AS holds
+                      FROM (SELECT day, charged AS committed, 0 AS held, committed AS used, NULL AS holds
+                              FROM ledger_rollups
+                             WHERE tenant_id = $1
+                            UNION ALL
+                            SELECT day,
+                                   coalesce(sum(charge) FILTER (WHERE status = 'committed'), 0),
+                                   coalesce(sum(hold) FILTER (WHERE status = 'pending'), 0),
+                                   count(*) FILTER (WHERE status <> 'voided'),
+                                   string_agg(trace_id || ' ' || hold || '|' || epoch || '|' || rseq || '|'
+                                              || coalesce(api_key_id, '') || '|' || day || '|' || month || '|0|0', ',')
+                                       FILTER (WHERE status = 'pending')
+                              FROM billing_transactions
+                             WHERE tenant_id = $1
+                               AND trace_id >= (SELECT trace_id FROM job_watermarks WHERE job = 'rollup')
+                             GROUP BY day) parts
                      GROUP BY day) days) counted) b
  WHERE t.id = $1

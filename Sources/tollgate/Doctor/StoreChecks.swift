@@ -121,7 +121,7 @@ struct StoreChecks {
     private func partitions(_ facts: DatabaseFacts) -> Finding {
         facts.hasNextPartition
             ? .ok("partitions", "made ahead")
-            : .warn("partitions", "next month's rows have no place yet", "tollgate job sweep")
+            : .warn("partitions", "next month's rows have no place yet", "tollgate job prune")
     }
 
     /// The sweeper looks at everything younger than a day, and notes that it did.
