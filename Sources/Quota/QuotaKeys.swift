@@ -15,6 +15,8 @@ package struct QuotaKeys: Sendable {
     package var tenant: String { "gw:quota:tenant:{\(name)}" }
     /// The hash of holds by trace.
     package var holds: String { "gw:quota:holds:{\(name)}" }
+    /// The hash with the budget of an API key.
+    package func budget(of key: APIKeyID) -> String { "gw:quota:apikey:{\(name)}:\(key)" }
     /// The lease on rebuilding the image.
     package var warm: String { "gw:quota:warm:{\(name)}" }
 

@@ -24,6 +24,7 @@ package struct Migrator: Sendable {
         Migration(
             version: 4, name: "prices_outlive_providers",
             sql: PackageResources.m0004_prices_outlive_providers_sql),
+        Migration(version: 20, name: "limits", sql: PackageResources.m0020_limits_sql),
     ]
 
     /// The version that a database must have for this build.

@@ -103,6 +103,10 @@ package final class ImageBuilder: Sendable {
         return ImageContents(
             epoch: epoch, balance: snapshot.balance, limits: snapshot.limits,
             creditSequence: snapshot.standing.creditSequence, period: snapshot.period,
-            dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed, holds: snapshot.holds)
+            dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed,
+            budgets: snapshot.budgets.map {
+                BudgetContents(key: $0.key, budget: $0.budget, used: $0.used)
+            },
+            holds: snapshot.holds)
     }
 }

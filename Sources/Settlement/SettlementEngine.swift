@@ -43,13 +43,13 @@ package final class SettlementEngine: Sendable {
     /// A request that only outstanding holds of its tenant refuse may wait for these to end, behind those who wait already.
     package func reserve(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         guard room.isOpen else { return try attempt(order) }
-        if !room.isOccupied(by: order.tenant) {
+        if !room.isOccupied(by: WaitingLine(order)) {
             do throws(SettlementError) { return try attempt(order) } catch {
                 guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
             }
         }
-        guard let place = room.enter(order.tenant) else {
-            guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+        guard let place = room.enter(WaitingLine(order)) else {
+            guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
             throw .refused(refusal)
         }
         defer { room.leave(place) }
@@ -66,14 +66,16 @@ package final class SettlementEngine: Sendable {
                 room.note(refusal, for: place)
             }
         }
-        guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+        guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
         throw .refused(refusal)
     }
 
     /// Whether only holds are in the way of an order that was refused.
     private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
+        // Holds are not read for each of many that a rate refuses.
+        guard refusal.limit == .balance || refusal.limit == .budget else { return false }
         do throws(QuotaError) {
-            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount)
+            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount, key: order.key)
         } catch {
             // Who cannot be told has been refused all the same.
             return false
@@ -188,7 +190,9 @@ package final class SettlementEngine: Sendable {
             }
         }
         let balance = balance(
-            settled, otherwise: HoldSettlement(hold, charge: charge, isVoided: status == .voided))
+            settled,
+            otherwise: HoldSettlement(
+                hold, charge: charge, isVoided: status == .voided, tokens: settlement.usage.total))
         crashPoints.pass(.settled)
         guard status == settlement.status else {
             throw .overruled("another process has ended this request as \(status.rawValue)")
@@ -207,7 +211,7 @@ package final class SettlementEngine: Sendable {
 
     /// Gives back a hold that has no row.
     private func release(_ hold: Hold) {
-        let settlement = HoldSettlement(hold, charge: .zero, isVoided: true)
+        let settlement = HoldSettlement(hold, charge: .zero, isVoided: true, tokens: 0)
         _ = balance(Result { () throws(QuotaError) in try quota.settle(settlement) }, otherwise: settlement)
     }
 
@@ -223,6 +227,23 @@ package final class SettlementEngine: Sendable {
         case .failure:
             retries.enqueueImage(settlement)
             return nil
+        }
+    }
+
+    // MARK: - Limits
+
+    /// Lets go of a tenant's image when the ledger has newer limits than it; the next request rebuilds it.
+    ///
+    /// To be called after limits were changed. Without it every gateway does the same once it has heard of the change.
+    package func applyLimits(of tenant: TenantID) throws(SettlementError) {
+        let standing = try orUnavailable { () throws(PostgresError) in
+            try LedgerReader.standing(ledger.database, of: tenant)
+        }
+        guard let standing else { throw .unknownTenant }
+        try orUnavailable { () throws(QuotaError) in
+            try quota.drop(
+                tenant: tenant, unlessEpoch: standing.epoch, creditSequence: standing.creditSequence,
+                limitsVersion: standing.limitsVersion)
         }
     }
 

@@ -125,8 +125,7 @@ package final class SettlementRetries: Sendable {
             }
             guard isRefunded(hold, wanted: settlement.status, ended: ended) else { return false }
             let image = HoldSettlement(
-                tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-                charge: ended.charge, isVoided: ended.status == .voided)
+                hold, charge: ended.charge, isVoided: ended.status == .voided, tokens: settlement.usage.total)
             if !isSettled(image) { append(.image(image)) }
             return true
         }

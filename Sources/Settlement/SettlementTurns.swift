@@ -60,7 +60,10 @@ struct SettlementTurns {
         var settlements: [HoldSettlement] = []
         for ending in ended {
             guard let (charge, status) = ending.written?.end(of: ending.settlement) else { continue }
-            settlements.append(HoldSettlement(ending.hold, charge: charge, isVoided: status == .voided))
+            settlements.append(
+                HoldSettlement(
+                    ending.hold, charge: charge, isVoided: status == .voided,
+                    tokens: ending.settlement.usage.total))
         }
         let replies = quota.exchange(settling: settlements, taking: takings.map { HoldOrder($0.order) }) {
             [answers] in answers.give()
@@ -143,7 +146,8 @@ extension HoldOrder {
     fileprivate init(_ order: ReserveOrder) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
-            period: order.period)
+            period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
+            limitsVersion: order.limitsVersion)
     }
 }
 
@@ -160,9 +164,9 @@ extension PendingRow {
 
 extension HoldSettlement {
     /// The settlement of a hold, as its row ended.
-    init(_ hold: Hold, charge: Money, isVoided: Bool) {
+    init(_ hold: Hold, charge: Money, isVoided: Bool, tokens: Int64) {
         self.init(
             tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-            charge: charge, isVoided: isVoided)
+            charge: charge, isVoided: isVoided, tokens: tokens)
     }
 }
