@@ -11,6 +11,9 @@ package struct QuotaKeys: Sendable {
         name = tenant
     }
 
+    /// The set of tenants whose images have changed, which belongs to no tenant.
+    package static let dirty = "gw:quota:dirty"
+
     /// The hash with balance, limits and counters.
     package var tenant: String { "gw:quota:tenant:{\(name)}" }
     /// The hash of holds by trace.

@@ -8,6 +8,7 @@ package import Redis
 package final class QuotaStore: Sendable {
     private let redis: RedisClient
     private let incarnation: @Sendable (RedisIdentity) -> Int64
+    let dirty = DirtyTenants()
 
     /// Creates the store.
     ///
@@ -36,6 +37,8 @@ package final class QuotaStore: Sendable {
     ) -> (settled: [Result<SettleReply, QuotaError>], deducted: [Result<DeductReply, QuotaError>]) {
         let settling = TenantBatch.batches(of: settlements)
         let taking = TenantBatch.batches(of: orders)
+        dirty.note(settling)
+        dirty.note(taking)
         var settled = [Result<SettleReply, QuotaError>](
             repeating: .failure(.overloaded), count: settlements.count)
         var deducted = [Result<DeductReply, QuotaError>](
