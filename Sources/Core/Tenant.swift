@@ -28,13 +28,49 @@ package struct TenantLimits: Sendable, Hashable {
     package let dailyQuota: Int64?
     /// Requests a month; nil means no limit, 0 refuses every request.
     package let monthlyQuota: Int64?
+    /// Requests a minute; nil means no limit.
+    package let requestsPerMinute: Int64?
+    /// Tokens a minute, of prompts and answers together; nil means no limit.
+    package let tokensPerMinute: Int64?
+    /// Requests that run at the same time; nil means no limit.
+    package let concurrency: Int64?
 
     /// Creates limits.
-    package init(version: Int64, creditLimit: Money, dailyQuota: Int64?, monthlyQuota: Int64?) {
+    package init(
+        version: Int64, creditLimit: Money, dailyQuota: Int64?, monthlyQuota: Int64?,
+        requestsPerMinute: Int64? = nil, tokensPerMinute: Int64? = nil, concurrency: Int64? = nil
+    ) {
         self.version = version
         self.creditLimit = creditLimit
         self.dailyQuota = dailyQuota
         self.monthlyQuota = monthlyQuota
+        self.requestsPerMinute = requestsPerMinute
+        self.tokensPerMinute = tokensPerMinute
+        self.concurrency = concurrency
+    }
+}
+
+/// How long an API key's budget lasts before it begins anew.
+package enum BudgetPeriod: String, Sendable, CaseIterable {
+    /// For ever.
+    case total
+    /// A day in the tenant's time zone.
+    case day
+    /// A month in the tenant's time zone.
+    case month
+}
+
+/// What an API key may spend.
+package struct KeyBudget: Sendable, Hashable {
+    /// The most; nil means that the key has no budget any more.
+    package let limit: Money?
+    /// How long that is for.
+    package let period: BudgetPeriod
+
+    /// Creates a budget.
+    package init(limit: Money?, period: BudgetPeriod) {
+        self.limit = limit
+        self.period = period
     }
 }
 
@@ -50,17 +86,20 @@ package struct APIKey: Sendable, Hashable {
     package let isRevoked: Bool
     /// The models it may call; nil means all.
     package let allowedModels: Set<String>?
+    /// What it may spend; nil when it never had a budget.
+    package let budget: KeyBudget?
 
     /// Creates a key as the catalogue of keys knows it.
     package init(
         id: APIKeyID, label: String, expiresAtUnixSeconds: Int64?, isRevoked: Bool,
-        allowedModels: Set<String>?
+        allowedModels: Set<String>?, budget: KeyBudget? = nil
     ) {
         self.id = id
         self.label = label
         self.expiresAtUnixSeconds = expiresAtUnixSeconds
         self.isRevoked = isRevoked
         self.allowedModels = allowedModels
+        self.budget = budget
     }
 }
 

@@ -40,6 +40,9 @@ package struct Usage: Sendable, Hashable {
 
     /// All answer tokens together, as OpenAI counts them.
     package var completionTotal: Int64 { output + reasoning + audioOutput }
+
+    /// All tokens together.
+    package var total: Int64 { promptTotal + completionTotal }
 }
 
 /// How a charge's token counts are known.

@@ -149,8 +149,20 @@ package struct TenantSnapshot: Sendable {
     package let dailyUsed: Int64
     /// Requests that count in that month.
     package let monthlyUsed: Int64
+    /// The budgets of API keys that have one or had one.
+    package let budgets: [SpentBudget]
     /// Pending holds: the trace, and the hold as the image stores it.
     package let holds: [(trace: String, hold: String)]
+}
+
+/// An API key's budget and what is gone of it.
+package struct SpentBudget: Sendable, Hashable {
+    /// The API key.
+    package let key: APIKeyID
+    /// The budget.
+    package let budget: KeyBudget
+    /// Charges and pending holds of its period: of the snapshot's day or month, or all.
+    package let used: Money
 }
 
 /// What running streams have delivered, for the sweeper of a process that died.

@@ -17,6 +17,8 @@ package struct ImageContents: Sendable {
     package let dailyUsed: Int64
     /// Requests of the month so far.
     package let monthlyUsed: Int64
+    /// The budgets of its API keys.
+    package let budgets: [BudgetContents]
     /// Pending holds, each as it is stored.
     package let holds: [(trace: String, hold: String)]
 
@@ -24,8 +26,9 @@ package struct ImageContents: Sendable {
     package init(
         epoch: Int64, balance: Money, limits: TenantLimits, creditSequence: Int64, period: Period,
         dailyUsed: Int64,
-        monthlyUsed: Int64, holds: [(trace: String, hold: String)]
+        monthlyUsed: Int64, budgets: [BudgetContents] = [], holds: [(trace: String, hold: String)]
     ) {
+        self.budgets = budgets
         self.epoch = epoch
         self.balance = balance
         self.limits = limits
@@ -37,7 +40,45 @@ package struct ImageContents: Sendable {
     }
 }
 
+/// An API key's budget as it is to be installed.
+package struct BudgetContents: Sendable, Hashable {
+    /// The API key.
+    package let key: APIKeyID
+    /// The budget.
+    package let budget: KeyBudget
+    /// Charges and pending holds of the image's day or month, or all of them.
+    package let used: Money
+
+    /// Creates the contents of a budget.
+    package init(key: APIKeyID, budget: KeyBudget, used: Money) {
+        self.key = key
+        self.budget = budget
+        self.used = used
+    }
+}
+
 extension ImageContents {
+    /// The limits of a minute, and of holds at once.
+    fileprivate var rateFields: [String] {
+        [limits.requestsPerMinute, limits.tokensPerMinute, limits.concurrency].map { limit in
+            limit.map { String($0) } ?? ""
+        }
+    }
+
+    /// Limit, use and period of each budget.
+    fileprivate var budgetFields: [String] {
+        budgets.flatMap { contents in
+            let limit = contents.budget.limit.map { String($0.nanodollars) } ?? ""
+            let period =
+                switch contents.budget.period {
+                case .total: "total"
+                case .day: String(period.day)
+                case .month: String(period.month)
+                }
+            return [limit, String(contents.used.nanodollars), period]
+        }
+    }
+
     /// Credit limit, and quota, count and period of the day and of the month.
     fileprivate var limitFields: [String] {
         let daily = limits.dailyQuota.map { String($0) } ?? ""
@@ -97,7 +138,8 @@ extension QuotaStore {
         _ image: ImageContents, tenant: TenantID, token: String, incarnation: Int64
     ) throws(QuotaError) -> InstallReply {
         let keys = QuotaKeys(tenant)
-        var reply = try evaluate(QuotaScripts.install, [keys.tenant, keys.holds, keys.warm]) { arguments, _ in
+        let hashes = [keys.tenant, keys.holds, keys.warm] + image.budgets.map { keys.budget(of: $0.key) }
+        var reply = try evaluate(QuotaScripts.install, hashes) { arguments, _ in
             arguments.add(token)
             arguments.add(incarnation)
             arguments.add(image.epoch)
@@ -106,6 +148,7 @@ extension QuotaStore {
             arguments.add(image.creditSequence)
             arguments.add(image.limits.version)
             arguments.add("0")
+            for field in image.rateFields + image.budgetFields { arguments.add(field) }
             for (trace, hold) in image.holds {
                 arguments.add(trace)
                 arguments.add(hold)
@@ -145,6 +188,18 @@ extension QuotaStore {
             incarnation: incarnation, epoch: values[1] ?? 0, balance: Money(nanodollars: values[2] ?? 0),
             creditSequence: values[3] ?? 0, version: values[4] ?? 0, dailyUsed: values[5] ?? 0,
             monthlyUsed: values[6] ?? 0, holds: try holds(of: tenant))
+    }
+
+    /// An API key's budget in its tenant's image; nil when the image has none.
+    package func budget(of key: APIKeyID, tenant: TenantID) throws(QuotaError) -> BudgetUse? {
+        let keys = QuotaKeys(tenant)
+        let fields = ["epoch", "budget_limit", "budget_used"]
+        let budget = try command(["HMGET", keys.budget(of: key)] + fields).elements ?? []
+        let epoch = try command(["HGET", keys.tenant, "epoch"])
+        guard budget.count == fields.count, budget[0].text != nil, budget[0].text == epoch.text,
+            let limit = Int64(budget[1].text ?? ""), let used = Int64(budget[2].text ?? "")
+        else { return nil }
+        return BudgetUse(limit: Money(nanodollars: limit), used: Money(nanodollars: used))
     }
 
     /// A tenant's holds.

@@ -11,6 +11,9 @@ package struct QuotaKeys: Sendable {
         name = tenant
     }
 
+    /// The set of tenants whose images have changed, which belongs to no tenant.
+    package static let dirty = "gw:quota:dirty"
+
     /// The hash with balance, limits and counters.
     package var tenant: String { "gw:quota:tenant:{\(name)}" }
     /// The hash of holds by trace.
@@ -18,11 +21,11 @@ package struct QuotaKeys: Sendable {
     /// The lease on rebuilding the image.
     package var warm: String { "gw:quota:warm:{\(name)}" }
 
-    /// The hash of an API key's budget.
-    package func budget(of key: String) -> String { "gw:quota:apikey:{\(name)}:\(key)" }
+    /// The hash with the budget of an API key.
+    package func budget(of key: APIKeyID) -> String { budget(of: key.description) }
 
-    /// The set of tenants whose images have changed since the last snapshot.
-    package static let dirty = "gw:quota:dirty"
+    /// The hash with the budget of the API key of that name.
+    package func budget(of key: String) -> String { "gw:quota:apikey:{\(name)}:\(key)" }
 
     /// The tenant in a key of holds as SCAN returns it; nil when it is another kind of key.
     package static func tenant(ofHoldsKey key: String) -> TenantID? {

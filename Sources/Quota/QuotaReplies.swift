@@ -12,12 +12,27 @@ package struct HoldOrder: Sendable {
     package let amount: Money
     /// The day and month it counts in.
     package let period: Period
+    /// The tokens it is believed to take, for the limit of a minute.
+    package let tokens: Int64
+    /// Whether the API key has a budget, or had one, as far as the caller knows.
+    package let hasBudget: Bool
+    /// The version of the tenant's limits that the caller knows: an image with older ones is stale.
+    package let limitsVersion: Int64
+
+    /// The most tokens that an order may name.
+    package static let tokensMax: Int64 = 1_000_000_000_000
 
     /// Creates an order.
     ///
     /// Its amount must be one that may be held: a script takes the holds of many, and must not fail on its way.
-    package init(tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period) {
+    package init(
+        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period, tokens: Int64 = 0,
+        hasBudget: Bool = false, limitsVersion: Int64 = 0
+    ) {
         precondition(amount >= .zero && amount <= .holdLimit, "not an amount to hold")
+        self.tokens = min(max(0, tokens), HoldOrder.tokensMax)
+        self.hasBudget = hasBudget
+        self.limitsVersion = limitsVersion
         self.tenant = tenant
         self.trace = trace
         self.key = key
@@ -40,11 +55,15 @@ package struct HoldSettlement: Sendable {
     package let charge: Money
     /// Whether the row was voided: the request then counts neither in its day nor in its month.
     package let isVoided: Bool
+    /// The tokens it took.
+    package let tokens: Int64
 
     /// Creates what is left to do.
     package init(
-        tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool
+        tenant: TenantID, trace: TraceID, epoch: Int64, rseq: Int64, charge: Money, isVoided: Bool,
+        tokens: Int64 = 0
     ) {
+        self.tokens = min(max(0, tokens), HoldOrder.tokensMax)
         self.tenant = tenant
         self.trace = trace
         self.epoch = epoch
@@ -76,13 +95,63 @@ package struct HeldAmount: Sendable, Hashable {
     package let limitsVersion: Int64
     /// The day and month it counts in.
     package let period: Period
+    /// How the limits of a minute stand, this hold included; nil when the tenant has none.
+    package var minute: MinuteUse?
+    /// How the API key's budget stands, this hold included; nil when it has none.
+    package var budget: BudgetUse?
+}
+
+/// How a tenant's limits of a minute stand.
+package struct MinuteUse: Sendable, Hashable {
+    /// Requests a minute; nil means no limit.
+    package let requestsLimit: Int64?
+    /// Requests of this minute.
+    package let requests: Int64
+    /// Tokens a minute; nil means no limit.
+    package let tokensLimit: Int64?
+    /// Tokens of this minute, those of running requests as they were estimated.
+    package let tokens: Int64
+    /// Seconds until the next minute, by Redis' clock.
+    package let secondsLeft: Int64
+}
+
+/// How an API key's budget stands.
+package struct BudgetUse: Sendable, Hashable {
+    /// The most it may spend in its period.
+    package let limit: Money
+    /// What it has spent, and what is held.
+    package let used: Money
 }
 
 /// Which limit refused a hold.
 package enum QuotaLimit: String, Sendable {
     case balance = "INSUFFICIENT_BALANCE"
+    case budget = "BUDGET_EXCEEDED"
     case dailyQuota = "DAILY_QUOTA_EXCEEDED"
     case monthlyQuota = "MONTHLY_QUOTA_EXCEEDED"
+    case requestsPerMinute = "RATE_LIMIT_RPM"
+    case tokensPerMinute = "RATE_LIMIT_TPM"
+    case concurrency = "CONCURRENCY_EXCEEDED"
+
+    /// Whether it passes by itself within a minute.
+    package var isRate: Bool {
+        switch self {
+        case .requestsPerMinute, .tokensPerMinute, .concurrency: true
+        case .balance, .budget, .dailyQuota, .monthlyQuota: false
+        }
+    }
+}
+
+/// When what was used of a limit is forgotten.
+package enum QuotaReset: Sendable, Hashable {
+    /// Not by time.
+    case never
+    /// With the tenant's day.
+    case day
+    /// With the tenant's month.
+    case month
+    /// In so many seconds.
+    case seconds(Int64)
 }
 
 /// A refusal, with what the image showed.
@@ -97,10 +166,12 @@ package struct QuotaRefusal: Sendable, Hashable {
     package let limitsVersion: Int64
     /// The balance.
     package let balance: Money
-    /// The limit: a count of requests, or nano-dollars of credit.
+    /// The limit: a count of requests or tokens, or nano-dollars of credit or budget.
     package let limitValue: Int64
-    /// What was used of it, or asked for.
+    /// What was used of it; of the balance, what was asked for.
     package let used: Int64
+    /// When that is forgotten.
+    package var reset = QuotaReset.never
 }
 
 /// What came of asking for a hold.
@@ -109,6 +180,8 @@ package enum DeductReply: Sendable, Equatable {
     case held(HeldAmount)
     /// There is no valid image of the tenant.
     case missing
+    /// The image has older limits than the caller knows of; nothing was done.
+    case stale
     /// The command reached Redis after its caller had given up; nothing was done.
     case late
     /// The trace holds something else.

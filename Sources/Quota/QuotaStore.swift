@@ -8,6 +8,7 @@ package import Redis
 package final class QuotaStore: Sendable {
     private let redis: RedisClient
     private let incarnation: @Sendable (RedisIdentity) -> Int64
+    let dirty = DirtyTenants()
 
     /// Creates the store.
     ///
@@ -36,6 +37,8 @@ package final class QuotaStore: Sendable {
     ) -> (settled: [Result<SettleReply, QuotaError>], deducted: [Result<DeductReply, QuotaError>]) {
         let settling = TenantBatch.batches(of: settlements)
         let taking = TenantBatch.batches(of: orders)
+        dirty.note(settling)
+        dirty.note(taking)
         var settled = [Result<SettleReply, QuotaError>](
             repeating: .failure(.overloaded), count: settlements.count)
         var deducted = [Result<DeductReply, QuotaError>](
@@ -59,17 +62,19 @@ package final class QuotaStore: Sendable {
 
     private func call(taking orders: [HoldOrder], _ batch: TenantBatch) -> ScriptCall {
         let keys = QuotaKeys(batch.tenant)
-        return ScriptCall(QuotaScripts.deduct, keys: [keys.tenant, keys.holds]) {
+        let hashes = [keys.tenant, keys.holds] + batch.budgetHashes(for: orders)
+        return ScriptCall(QuotaScripts.deduct, keys: hashes) {
             [incarnation] arguments, facts in
             arguments.add(incarnation(facts.identity))
             arguments.add(facts.notAfterMicroseconds)
+            arguments.add(batch.places.reduce(0) { max($0, orders[$1].limitsVersion) })
             for place in batch.places {
                 let order = orders[place]
                 order.trace.withUTF8 { arguments.add($0) }
                 arguments.add(order.amount.nanodollars)
                 arguments.add(order.key?.description ?? "")
                 arguments.add(Int64(order.period.day))
-                arguments.add(Int64(order.period.month))
+                arguments.add(order.tokens)
             }
         }
     }
@@ -92,7 +97,7 @@ package final class QuotaStore: Sendable {
                 arguments.add(settlement.epoch)
                 arguments.add(settlement.rseq)
                 arguments.add(settlement.charge.nanodollars)
-                arguments.add(settlement.isVoided ? 1 : 0)
+                if settlement.isVoided { arguments.add("") } else { arguments.add(settlement.tokens) }
             }
         }
     }

@@ -57,6 +57,9 @@ struct ScriptReply {
     /// The next field of the line as an amount.
     mutating func money() throws(QuotaError) -> Money { Money(nanodollars: try int()) }
 
+    /// Whether the line has no more fields.
+    var isAtEndOfLine: Bool { position == bytes.count || bytes[position] == UInt8(ascii: "\n") }
+
     /// Leaves the line, whatever is left of it, for the next one.
     mutating func endLine() {
         while position < bytes.count, bytes[position] != UInt8(ascii: "\n") { position += 1 }
@@ -127,8 +130,10 @@ extension DeductReply: OrderReply {
                     balanceAfter: try reply.money(), dailyUsed: try reply.int(),
                     monthlyUsed: try reply.int(), dailyQuota: try reply.optionalInt(),
                     monthlyQuota: try reply.optionalInt(), limitsVersion: try reply.int(),
-                    period: Period(day: Int32(try reply.int()))))
+                    period: Period(day: Int32(try reply.int())), minute: try MinuteUse(&reply),
+                    budget: try BudgetUse(&reply)))
         case "MISS": self = .missing
+        case "STALE": self = .stale
         case "LATE": self = .late
         case "CONFLICT": self = .conflict
         case "REFUSED":
@@ -138,15 +143,49 @@ extension DeductReply: OrderReply {
                 QuotaRefusal(
                     limit: limit, epoch: try reply.int(), creditSequence: try reply.int(),
                     limitsVersion: try reply.int(), balance: try reply.money(),
-                    limitValue: try reply.int(), used: try reply.int()))
+                    limitValue: try reply.int(), used: try reply.int(), reset: try QuotaReset(&reply)))
         default: throw .unexpectedReply(word)
         }
     }
 
     var answersAll: Bool {
         switch self {
-        case .missing, .late: true
+        case .missing, .stale, .late: true
         case .held, .conflict, .refused: false
+        }
+    }
+}
+
+extension MinuteUse {
+    /// Reads what the tenants that have it, or budgets, are told.
+    fileprivate init?(_ reply: inout ScriptReply) throws(QuotaError) {
+        guard !reply.isAtEndOfLine else { return nil }
+        let requests = (limit: try reply.optionalInt(), used: try reply.optionalInt())
+        let tokens = (limit: try reply.optionalInt(), used: try reply.optionalInt())
+        let secondsLeft = try reply.int()
+        guard requests.limit != nil || tokens.limit != nil else { return nil }
+        self.init(
+            requestsLimit: requests.limit, requests: requests.used ?? 0, tokensLimit: tokens.limit,
+            tokens: tokens.used ?? 0, secondsLeft: secondsLeft)
+    }
+}
+
+extension BudgetUse {
+    fileprivate init?(_ reply: inout ScriptReply) throws(QuotaError) {
+        guard !reply.isAtEndOfLine else { return nil }
+        self.init(limit: try reply.money(), used: try reply.money())
+    }
+}
+
+extension QuotaReset {
+    fileprivate init(_ reply: inout ScriptReply) throws(QuotaError) {
+        switch reply.text() {
+        case "": self = .never
+        case "day": self = .day
+        case "month": self = .month
+        case let text:
+            guard let seconds = Int64(text) else { throw .unexpectedReply(text) }
+            self = .seconds(seconds)
         }
     }
 }

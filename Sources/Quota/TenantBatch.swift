@@ -36,6 +36,17 @@ struct TenantBatch: Equatable {
         return batches
     }
 
+    /// The hashes of the budgets that must be there for its orders, each once.
+    func budgetHashes(for orders: [HoldOrder]) -> [String] {
+        var hashes: [String] = []
+        for place in places {
+            guard orders[place].hasBudget, let key = orders[place].key else { continue }
+            let hash = QuotaKeys(tenant).budget(of: key)
+            if !hashes.contains(hash) { hashes.append(hash) }
+        }
+        return hashes
+    }
+
     /// Puts what became of the call where its orders stand.
     func spread<Reply: OrderReply>(
         _ result: Result<RedisReply, RedisError>, of script: RedisScript,

@@ -21,12 +21,22 @@ package struct ReserveOrder: Sendable {
     package let model: String
     /// Whether the answer is a stream.
     package let isStream: Bool
+    /// The tokens it is believed to take.
+    package let tokens: Int64
+    /// Whether the API key has a budget, or had one, as far as the caller knows.
+    package let hasBudget: Bool
+    /// The version of the tenant's limits that the caller knows.
+    package let limitsVersion: Int64
 
     /// Creates an order.
     package init(
         tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period,
-        deadlineMilliseconds: Int64, capability: String, model: String, isStream: Bool
+        deadlineMilliseconds: Int64, capability: String, model: String, isStream: Bool, tokens: Int64 = 0,
+        hasBudget: Bool = false, limitsVersion: Int64 = 0
     ) {
+        self.tokens = tokens
+        self.hasBudget = hasBudget
+        self.limitsVersion = limitsVersion
         self.tenant = tenant
         self.trace = trace
         self.key = key

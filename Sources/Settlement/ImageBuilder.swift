@@ -137,6 +137,10 @@ extension ImageContents {
         self.init(
             epoch: epoch, balance: snapshot.balance, limits: snapshot.limits,
             creditSequence: snapshot.standing.creditSequence, period: snapshot.period,
-            dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed, holds: snapshot.holds)
+            dailyUsed: snapshot.dailyUsed, monthlyUsed: snapshot.monthlyUsed,
+            budgets: snapshot.budgets.map {
+                BudgetContents(key: $0.key, budget: $0.budget, used: $0.used)
+            },
+            holds: snapshot.holds)
     }
 }

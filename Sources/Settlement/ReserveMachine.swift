@@ -83,10 +83,14 @@ package struct ReserveMachine: Sendable {
             self.held = held
             return .insertPending(held)
         case .missing: return .rebuild
+        case .stale:
+            refusal = nil
+            return .readStanding
         case .late: return deductAgain()
         case .conflict: return .fail(.conflict)
         case .refused(let refusal):
-            guard !refusalIsCurrent else { return .fail(.refused(refusal)) }
+            // What passes within a minute is not worth a look into the ledger, and newer limits the caller knows.
+            guard !refusalIsCurrent, !refusal.limit.isRate else { return .fail(.refused(refusal)) }
             self.refusal = refusal
             return .readStanding
         }

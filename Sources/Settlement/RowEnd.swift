@@ -38,10 +38,12 @@ package struct RowEnd: Sendable, Equatable {
 
 extension HoldSettlement {
     /// The settlement of a hold, as its row ended.
-    init(_ hold: Hold, _ end: RowEnd) {
+    ///
+    /// - Parameter tokens: What it has used, for the limit of its minute.
+    init(_ hold: Hold, _ end: RowEnd, tokens: Int64) {
         self.init(
             tenant: hold.tenant, trace: hold.trace, epoch: hold.held.epoch, rseq: hold.held.rseq,
-            charge: end.charge, isVoided: end.status == .voided)
+            charge: end.charge, isVoided: end.status == .voided, tokens: tokens)
     }
 }
 

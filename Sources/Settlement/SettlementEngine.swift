@@ -45,13 +45,13 @@ package final class SettlementEngine: Sendable {
     /// A request that only outstanding holds of its tenant refuse may wait for these to end, behind those who wait already.
     package func reserve(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         guard room.isOpen else { return try attempt(order) }
-        if !room.isOccupied(by: order.tenant) {
+        if !room.isOccupied(by: WaitingLine(order)) {
             do throws(SettlementError) { return try attempt(order) } catch {
                 guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
             }
         }
-        guard let place = room.enter(order.tenant) else {
-            guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+        guard let place = room.enter(WaitingLine(order)) else {
+            guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
             throw .refused(refusal)
         }
         defer { room.leave(place) }
@@ -68,14 +68,16 @@ package final class SettlementEngine: Sendable {
                 room.note(refusal, for: place)
             }
         }
-        guard let refusal = room.refusal(of: order.tenant) else { return try attempt(order) }
+        guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
         throw .refused(refusal)
     }
 
     /// Whether only holds are in the way of an order that was refused.
     private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
+        // Holds are not read for each of many that a rate refuses.
+        guard refusal.limit == .balance || refusal.limit == .budget else { return false }
         do throws(QuotaError) {
-            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount)
+            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount, key: order.key)
         } catch {
             // Who cannot be told has been refused all the same.
             return false
@@ -187,7 +189,7 @@ package final class SettlementEngine: Sendable {
                 event = settled(inImage, of: hold.tenant)
                 crashPoints.pass(.settled)
             case .queueImage(let end):
-                retries.enqueueImage(HoldSettlement(hold, end))
+                retries.enqueueImage(HoldSettlement(hold, end, tokens: settlement.usage.total))
                 event = .queued
             case .queueRow:
                 retries.enqueue(hold, otherwise)
@@ -226,11 +228,28 @@ package final class SettlementEngine: Sendable {
 
     /// Gives back a hold that has no row; one that Redis does not answer is settled later, by the retries or the sweeper.
     private func release(_ hold: Hold) {
-        let settlement = HoldSettlement(hold, RowEnd(charge: .zero, status: .voided))
+        let settlement = HoldSettlement(hold, RowEnd(charge: .zero, status: .voided), tokens: 0)
         do throws(QuotaError) {
             if try quota.settle(settlement) != .missing { room.noteSettled(hold.tenant) }
         } catch {
             retries.enqueueImage(settlement)
+        }
+    }
+
+    // MARK: - Limits
+
+    /// Lets go of a tenant's image when the ledger has newer limits than it; the next request rebuilds it.
+    ///
+    /// To be called after limits were changed. Without it every gateway does the same once it has heard of the change.
+    package func applyLimits(of tenant: TenantID) throws(SettlementError) {
+        let standing = try orUnavailable { () throws(PostgresError) in
+            try LedgerReader.standing(ledger.database, of: tenant)
+        }
+        guard let standing else { throw .unknownTenant }
+        try orUnavailable { () throws(QuotaError) in
+            try quota.drop(
+                tenant: tenant, unlessEpoch: standing.epoch, creditSequence: standing.creditSequence,
+                limitsVersion: standing.limitsVersion)
         }
     }
 

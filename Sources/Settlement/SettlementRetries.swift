@@ -133,9 +133,11 @@ package final class SettlementRetries: Sendable {
             case .bury: event = isBuried(hold) ? .buried : .failed
             case .refund(let charge): event = refund(charge, of: hold)
             case .settleImage(let end):
-                event = isSettled(HoldSettlement(hold, end)) ? .imageSettled : .imageFailed
+                event =
+                    isSettled(HoldSettlement(hold, end, tokens: settlement.usage.total))
+                    ? .imageSettled : .imageFailed
             case .queueImage(let end):
-                append(.image(HoldSettlement(hold, end)))
+                append(.image(HoldSettlement(hold, end, tokens: settlement.usage.total)))
                 event = .queued
             case .finish: return true
             case .putBack: return false

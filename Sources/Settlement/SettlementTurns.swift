@@ -63,7 +63,8 @@ struct SettlementTurns {
         var settlements: [HoldSettlement] = []
         for ending in ended {
             guard let end = ending.end else { continue }
-            settlements.append(HoldSettlement(ending.hold, end))
+            settlements.append(
+                HoldSettlement(ending.hold, end, tokens: ending.settlement.usage.total))
         }
         let replies = quota.exchange(settling: settlements, taking: takings.map { HoldOrder($0.order) }) {
             [answers] in answers.give()
@@ -145,7 +146,8 @@ extension HoldOrder {
     fileprivate init(_ order: ReserveOrder) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
-            period: order.period)
+            period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
+            limitsVersion: order.limitsVersion)
     }
 }
 

@@ -23,20 +23,33 @@ package struct SettleWait: Sendable {
     package static let none = SettleWait(milliseconds: 0, waitersMax: 0)
 }
 
+/// Who waits behind one another: the requests of a tenant, but those of an API key with a budget among themselves, because what keeps
+/// them may be in nobody else's way.
+struct WaitingLine: Sendable, Hashable {
+    let tenant: TenantID
+    let key: APIKeyID?
+
+    /// The line of an order.
+    init(_ order: ReserveOrder) {
+        tenant = order.tenant
+        key = order.hasBudget ? order.key : nil
+    }
+}
+
 /// Where requests stand that wait until holds of their tenant end.
 ///
-/// First come, first served: whoever comes while others of the tenant wait stands behind them. Only the first is called, when a
-/// hold has ended, and when it leaves, the next. Any number of threads may use it.
+/// First come, first served: whoever comes while others of the line wait stands behind them. Only the first is called, when a hold of
+/// the tenant has ended, and when it leaves, the next. Any number of threads may use it.
 final class WaitingRoom: Sendable {
     /// Somebody who waits.
     final class Place: @unchecked Sendable {
         // `isCalled` is guarded by the room's lock.
-        fileprivate let tenant: TenantID
+        fileprivate let line: WaitingLine
         fileprivate let call = Signal()
         fileprivate var isCalled = false
 
-        fileprivate init(_ tenant: TenantID) {
-            self.tenant = tenant
+        fileprivate init(_ line: WaitingLine) {
+            self.line = line
         }
     }
 
@@ -47,7 +60,7 @@ final class WaitingRoom: Sendable {
     }
 
     private let rule: SettleWait
-    private let lines = Locked<[TenantID: Line]>([:])
+    private let lines = Locked<[WaitingLine: Line]>([:])
     // Raised before the first look at the image and read after each settlement of it, so that no call is missed.
     private let count = Atomic<Int>(0)
 
@@ -64,22 +77,22 @@ final class WaitingRoom: Sendable {
     /// Whether anybody may wait at all.
     var isOpen: Bool { rule.milliseconds > 0 && rule.waitersMax > 0 }
 
-    /// Whether somebody of the tenant waits.
-    func isOccupied(by tenant: TenantID) -> Bool {
-        count.load(ordering: .sequentiallyConsistent) > 0 && lines.withLock { $0[tenant] != nil }
+    /// Whether somebody of the line waits.
+    func isOccupied(by line: WaitingLine) -> Bool {
+        count.load(ordering: .sequentiallyConsistent) > 0 && lines.withLock { $0[line] != nil }
     }
 
-    /// Stands at the end of the tenant's line; nil when too many wait already.
-    func enter(_ tenant: TenantID) -> Place? {
-        let place = Place(tenant)
+    /// Stands at the end of a line; nil when too many wait already.
+    func enter(_ line: WaitingLine) -> Place? {
+        let place = Place(line)
         let isIn = lines.withLock { lines in
             guard count.load(ordering: .sequentiallyConsistent) < rule.waitersMax,
-                lines[tenant]?.places.count ?? 0 < rule.tenantWaitersMax
+                lines[line]?.places.count ?? 0 < rule.tenantWaitersMax
             else { return false }
             count.add(1, ordering: .sequentiallyConsistent)
             // The first needs no call to try.
-            if lines[tenant] == nil { call(place) }
-            lines[tenant, default: Line()].places.append(place)
+            if lines[line] == nil { call(place) }
+            lines[line, default: Line()].places.append(place)
             return true
         }
         return isIn ? place : nil
@@ -94,32 +107,34 @@ final class WaitingRoom: Sendable {
 
     /// Notes why the first of the line has to wait on.
     func note(_ refusal: QuotaRefusal, for place: Place) {
-        lines.withLock { $0[place.tenant]?.refusal = refusal }
+        lines.withLock { $0[place.line]?.refusal = refusal }
     }
 
-    /// Why the first of the tenant's line waits.
-    func refusal(of tenant: TenantID) -> QuotaRefusal? {
-        lines.withLock { $0[tenant]?.refusal }
+    /// Why the first of a line waits.
+    func refusal(of line: WaitingLine) -> QuotaRefusal? {
+        lines.withLock { $0[line]?.refusal }
     }
 
     /// Leaves the line, and lets the next one try when this was the first.
     func leave(_ place: Place) {
         lines.withLock { lines in
-            guard var line = lines[place.tenant],
+            guard var line = lines[place.line],
                 let position = line.places.firstIndex(where: { $0 === place })
             else { return }
             line.places.remove(at: position)
-            lines[place.tenant] = line.places.isEmpty ? nil : line
+            lines[place.line] = line.places.isEmpty ? nil : line
             count.subtract(1, ordering: .sequentiallyConsistent)
             if position == 0, let next = line.places.first { call(next) }
         }
     }
 
-    /// Calls the first of the tenant's line: money may be free.
+    /// Calls the first of each of the tenant's lines: money may be free.
     func noteSettled(_ tenant: TenantID) {
         guard count.load(ordering: .sequentiallyConsistent) > 0 else { return }
         lines.withLock { lines in
-            if let first = lines[tenant]?.places.first { call(first) }
+            for (line, standing) in lines where line.tenant == tenant {
+                if let first = standing.places.first { call(first) }
+            }
         }
     }
 
@@ -132,14 +147,20 @@ final class WaitingRoom: Sendable {
 }
 
 extension QuotaRefusal {
-    /// Whether the request could be admitted if outstanding holds ended and cost nothing.
-    func isForHolds(_ holds: [StoredHold], amount: Money) -> Bool {
+    /// Whether the request, of an API key, could be admitted if outstanding holds ended and cost nothing.
+    ///
+    /// Requests are not kept waiting for a limit of how many may run: it is there to refuse them.
+    func isForHolds(_ holds: [StoredHold], amount: Money, key: APIKeyID?) -> Bool {
         switch limit {
         case .balance:
             // Sums of holds and balances are within the exact range of an image.
             let held = holds.reduce(Int64(0)) { $0 + $1.amount.nanodollars }
             return held > 0 && balance.nanodollars + limitValue + held >= amount.nanodollars
-        case .dailyQuota, .monthlyQuota: return false
+        case .budget:
+            let ofKey = holds.filter { $0.key == key?.description }
+            let held = ofKey.reduce(Int64(0)) { $0 + $1.amount.nanodollars }
+            return held > 0 && limitValue - used + held >= amount.nanodollars
+        case .dailyQuota, .monthlyQuota, .requestsPerMinute, .tokensPerMinute, .concurrency: return false
         }
     }
 }

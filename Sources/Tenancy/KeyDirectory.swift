@@ -93,7 +93,9 @@ package final class KeyDirectory: Sendable {
         }
         let limits = TenantLimits(
             version: rows.int(0, 8), creditLimit: Money(nanodollars: rows.int(0, 9)),
-            dailyQuota: rows.optionalInt(0, 10), monthlyQuota: rows.optionalInt(0, 11))
+            dailyQuota: rows.optionalInt(0, 10), monthlyQuota: rows.optionalInt(0, 11),
+            requestsPerMinute: rows.optionalInt(0, 12), tokensPerMinute: rows.optionalInt(0, 13),
+            concurrency: rows.optionalInt(0, 14))
         let models = rows.optionalText(0, 3).map { $0.split(separator: "\n").map { String($0) } }
         return Entry(
             hash: rows.bytes(0, 1),
@@ -102,7 +104,8 @@ package final class KeyDirectory: Sendable {
                     id: tenant, isSuspended: rows.bool(0, 6), timeZone: rows.text(0, 7), limits: limits),
                 key: APIKey(
                     id: key, label: rows.text(0, 2), expiresAtUnixSeconds: rows.optionalInt(0, 4),
-                    isRevoked: rows.bool(0, 5), allowedModels: models.map { Set($0) })),
+                    isRevoked: rows.bool(0, 5), allowedModels: models.map { Set($0) },
+                    budget: KeyBudget(rows, 0, limit: 15, period: 16))),
             readAt: .now)
     }
 

@@ -11,7 +11,13 @@ package final class TimeZones: Sendable {
         let validUnixSeconds: Range<Int64>
     }
 
+    private struct Ends: Sendable {
+        let validUnixSeconds: Range<Int64>
+        let monthUnixSeconds: Int64
+    }
+
     private let offsets = Locked<[String: Offset]>([:])
+    private let ends = Locked<[String: Ends]>([:])
 
     /// Creates an empty memory.
     package init() {}
@@ -45,13 +51,26 @@ package final class TimeZones: Sendable {
 
     /// Seconds until the day and until the month of a moment end.
     package func secondsLeft(in zone: String, unixSeconds: Int64) -> (day: Int, month: Int) {
+        var known = ends.withLock { $0[zone] }
+        if known.map({ !$0.validUnixSeconds.contains(unixSeconds) }) ?? true {
+            let found = TimeZones.ends(in: zone, unixSeconds: unixSeconds)
+            ends.withLock { $0[zone] = found }
+            known = found
+        }
+        guard let known else { return (1, 1) }
+        return (
+            Int(known.validUnixSeconds.upperBound - unixSeconds), Int(known.monthUnixSeconds - unixSeconds)
+        )
+    }
+
+    private static func ends(in zone: String, unixSeconds: Int64) -> Ends {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = TimeZone(identifier: zone) ?? .gmt
         let now = Date(timeIntervalSince1970: TimeInterval(unixSeconds))
-        func left(_ component: Calendar.Component) -> Int {
+        func end(_ component: Calendar.Component) -> Int64 {
             let end = calendar.dateInterval(of: component, for: now)?.end ?? now
-            return max(1, Int(end.timeIntervalSince(now).rounded(.up)))
+            return max(unixSeconds + 1, Int64(end.timeIntervalSince1970.rounded(.up)))
         }
-        return (left(.day), left(.month))
+        return Ends(validUnixSeconds: unixSeconds..<end(.day), monthUnixSeconds: end(.month))
     }
 }

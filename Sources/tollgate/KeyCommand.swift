@@ -7,8 +7,8 @@ import Tenancy
 /// The command `tollgate key …`.
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "key", abstract: "Create, list and revoke API keys.",
-        subcommands: [Create.self, List.self, Revoke.self])
+        commandName: "key", abstract: "Create, change, list and revoke API keys.",
+        subcommands: [Create.self, Set.self, List.self, Revoke.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,6 +18,7 @@ struct KeyCommand: ParsableCommand {
         @Option(help: "What you call it.") var name = ""
         @Option(help: "A model it may call; repeat for more. All models unless given.") var model: [String] =
             []
+        @OptionGroup var budget: BudgetOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -26,19 +27,57 @@ struct KeyCommand: ParsableCommand {
             for name in model where !Names.isModelName(name) {
                 throw ValidationError("--model: '\(name)' cannot name a model")
             }
+            let limit = try budget.limit()?.limit.map { Money(nanodollars: $0) }
+            let period = try budget.period() ?? .total
             let stores = try CommandStores()
             let secret = try attempt {
                 try stores.tenants.createKey(
                     for: id, label: name, allowedModels: model.isEmpty ? nil : model,
+                    budget: limit.map { KeyBudget(limit: $0, period: period) },
                     pepper: stores.configuration.pepper)
             }
             guard let secret else { throw fail("there is no tenant '\(id)'", ExitStatus.notFound) }
+            if limit != nil { stores.applyLimits(of: id) }
             if output.json {
                 printJSON([
                     ("id", .string(secret.id)), ("key", .string(secret.text)), ("tenant", .string(tenant)),
                 ])
             } else {
                 print("API key \(secret.id) of \(tenant); this is the only time it is shown:\n\(secret.text)")
+            }
+        }
+    }
+
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change what an API key may spend; running gateways obey it within a second.")
+
+        @Argument(help: "The key's id: the part of it between the first two underscores.") var id: String
+        @OptionGroup var budget: BudgetOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            guard APIKeyID(id) != nil else { throw notAnID(id) }
+            let (limit, period) = (try budget.limit(), try budget.period())
+            guard limit != nil || period != nil else {
+                throw ValidationError("give --budget or --budget-period")
+            }
+            let stores = try CommandStores()
+            let changed = try attempt {
+                try stores.tenants.setBudget(ofKey: id, limit: limit, period: period)
+            }
+            guard let (tenant, budget) = changed else {
+                throw fail("there is no API key '\(id)'", ExitStatus.notFound)
+            }
+            stores.applyLimits(of: tenant)
+            if output.json {
+                printJSON([
+                    ("id", .string(id)), ("tenant", .string(tenant.description)),
+                    ("budget_limit", JSONValue(budget.limit?.description)),
+                    ("budget_period", .string(budget.period.rawValue)),
+                ])
+            } else {
+                print("The budget of API key \(id) of \(tenant) is \(budget.text).")
             }
         }
     }
@@ -68,15 +107,18 @@ struct KeyCommand: ParsableCommand {
                             ("models", key.allowedModels.map { .array($0.map { .string($0) }) } ?? .null),
                             ("created_at", .string(key.createdAt)), ("expires_at", JSONValue(key.expiresAt)),
                             ("revoked_at", JSONValue(key.revokedAt)),
+                            ("budget_limit", JSONValue(key.budget?.limit?.description)),
+                            ("budget_period", JSONValue(key.budget?.period.rawValue)),
                         ]
                     })
             } else {
                 printTable(
-                    ["key", "tenant", "status", "created", "models", "name"],
+                    ["key", "tenant", "status", "created", "models", "budget", "name"],
                     keys.map { key in
                         [
                             key.id, key.tenant, key.status, key.createdAt,
-                            key.allowedModels?.joined(separator: " ") ?? "all", key.label,
+                            key.allowedModels?.joined(separator: " ") ?? "all", key.budget?.text ?? "none",
+                            key.label,
                         ]
                     })
             }
@@ -91,10 +133,7 @@ struct KeyCommand: ParsableCommand {
         @OptionGroup var output: OutputOptions
 
         func run() throws {
-            guard APIKeyID(id) != nil else {
-                throw ValidationError(
-                    "'\(id)' is not a key's id; give the part between the first two underscores")
-            }
+            guard APIKeyID(id) != nil else { throw notAnID(id) }
             let stores = try CommandStores()
             guard try attempt({ try stores.tenants.revokeKey(id) }) else {
                 throw fail("there is no API key '\(id)'", ExitStatus.notFound)
@@ -106,6 +145,10 @@ struct KeyCommand: ParsableCommand {
             }
         }
     }
+}
+
+private func notAnID(_ text: String) -> ValidationError {
+    ValidationError("'\(text)' is not a key's id; give the part between the first two underscores")
 }
 
 /// The command `tollgate admin-token …`.

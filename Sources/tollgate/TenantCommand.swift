@@ -11,38 +11,28 @@ import Threads
 /// The command `tollgate tenant …`.
 struct TenantCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tenant", abstract: "Create and look at tenants: who is billed.",
-        subcommands: [Create.self, Show.self, List.self])
+        commandName: "tenant", abstract: "Create, change and look at tenants: who is billed.",
+        subcommands: [Create.self, Set.self, Show.self, List.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Create a tenant, with its first credit.")
 
         @Argument(help: "The tenant's name.") var name: String
         @Option(help: "The first credit in dollars.") var balance: String?
-        @Option(help: "How far below zero its balance may go, in dollars.") var creditLimit = "0"
-        @Option(help: "Requests a day.") var dailyQuota: Int64?
-        @Option(help: "Requests a month.") var monthlyQuota: Int64?
-        @Option(help: "The time zone of its days and months.") var timeZone = "UTC"
+        @OptionGroup var limits: LimitOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
             let tenant = try parseTenant(name)
             let credit = try balance.map { try parseMoney($0, "--balance") } ?? .zero
-            let limit = try parseMoney(creditLimit, "--credit-limit")
-            guard limit <= .holdLimit else {
-                throw ValidationError("--credit-limit: at most \(Money.holdLimit)")
-            }
-            guard TimeZones.isKnown(timeZone) else {
-                throw ValidationError("--time-zone: '\(timeZone)' is not known")
-            }
-            for quota in [dailyQuota, monthlyQuota] where quota.map({ $0 < 0 }) ?? false {
-                throw ValidationError("a quota is never negative; leave it out for none")
-            }
+            let limits = try limits.change()
             let stores = try CommandStores()
             let made = try attempt {
                 try stores.tenants.create(
-                    tenant, timeZone: timeZone, creditLimit: limit, dailyQuota: dailyQuota,
-                    monthlyQuota: monthlyQuota)
+                    tenant, timeZone: limits.timeZone ?? "UTC", creditLimit: limits.creditLimit ?? .zero,
+                    dailyQuota: limits.dailyQuota?.limit, monthlyQuota: limits.monthlyQuota?.limit,
+                    requestsPerMinute: limits.requestsPerMinute?.limit,
+                    tokensPerMinute: limits.tokensPerMinute?.limit, concurrency: limits.concurrency?.limit)
             }
             guard made else { throw fail("tenant '\(tenant)' exists already", ExitStatus.conflict) }
             if credit > .zero {
@@ -52,6 +42,30 @@ struct TenantCommand: ParsableCommand {
                 printJSON([("id", .string(name)), ("balance", .string(credit.description))])
             } else {
                 print("Created tenant \(tenant) with a balance of $\(credit).")
+            }
+        }
+    }
+
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change a tenant's limits; running gateways obey them within a second.")
+
+        @Argument(help: "The tenant's name.") var name: String
+        @OptionGroup var limits: LimitOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            let id = try parseTenant(name)
+            let change = try limits.change()
+            guard change != TenantChange() else { throw ValidationError("give at least one limit") }
+            let stores = try CommandStores()
+            let version = try attempt { try stores.tenants.set(id, change) }
+            guard let version else { throw fail("there is no tenant '\(id)'", ExitStatus.notFound) }
+            stores.applyLimits(of: id)
+            if output.json {
+                printJSON([("id", .string(name)), ("limits_version", JSONValue(version))])
+            } else {
+                print("Changed the limits of \(name); their version is \(version).")
             }
         }
     }
@@ -84,6 +98,10 @@ struct TenantCommand: ParsableCommand {
                     ("daily_quota", JSONValue(tenant.limits.dailyQuota)),
                     ("monthly_used", JSONValue(hot?.monthlyUsed)),
                     ("monthly_quota", JSONValue(tenant.limits.monthlyQuota)),
+                    ("rpm_limit", JSONValue(tenant.limits.requestsPerMinute)),
+                    ("tpm_limit", JSONValue(tenant.limits.tokensPerMinute)),
+                    ("concurrency_limit", JSONValue(tenant.limits.concurrency)),
+                    ("limits_version", JSONValue(tenant.limits.version)),
                     ("committed", JSONValue(totals.committed)), ("pending", JSONValue(totals.pending)),
                     ("voided", JSONValue(totals.voided)), ("time_zone", .string(tenant.timeZone)),
                     ("created_at", .string(createdAt)),
@@ -104,6 +122,12 @@ struct TenantCommand: ParsableCommand {
                     [
                         "requests this month", limit(tenant.limits.monthlyQuota),
                         hot.map { "\($0.monthlyUsed)" } ?? "",
+                    ],
+                    ["requests a minute", limit(tenant.limits.requestsPerMinute), ""],
+                    ["tokens a minute", limit(tenant.limits.tokensPerMinute), ""],
+                    [
+                        "requests at once", limit(tenant.limits.concurrency),
+                        hot.map { "\($0.holds.count)" } ?? "",
                     ],
                 ])
         }

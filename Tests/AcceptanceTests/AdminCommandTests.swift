@@ -253,7 +253,7 @@ import Threads
         try expect(
             64, "--time-zone: 'Mars/Olympus' is not known", "tenant", "create", "x", "--time-zone",
             "Mars/Olympus")
-        try expect(64, "a quota is never negative", "tenant", "create", "x", "--daily-quota=-1")
+        try expect(64, "--daily-quota: '-1' is not a limit", "tenant", "create", "x", "--daily-quota=-1")
         try expect(3, "there is no tenant 'nobody'", "tenant", "show", "nobody")
         try expect(64, "Unexpected argument", "no-such-command")
         try expect(0, "Exit status: 0 done", "--help")

@@ -101,6 +101,85 @@ import Testing
         #expect(listener.status == 404)
     }
 
+    // MARK: - Limits
+
+    private func patch(_ path: String, _ body: String, key: String? = nil) throws -> TestHTTP.Answer {
+        try TestHTTP.send("PATCH", gateway.adminURL + path, key: key ?? token, body: body)
+    }
+
+    @Test func `limits are set, shown and obeyed, and null takes them away`() throws {
+        let caller = try EndpointsCaller("admin-limits", at: gateway)
+        let path = "/admin/v1/tenants/\(caller.tenant)"
+        let set = try patch(
+            path,
+            #"{"rpm_limit":9,"tpm_limit":900000,"concurrency_limit":4,"daily_quota":0,"monthly_quota":70,"#
+                + #""credit_limit":"1.5","time_zone":"Europe/Berlin"}"#)
+        #expect(set.status == 200, "\(set.body)")
+        #expect(set.body == #"{"id":"\#(caller.tenant)","limits_version":2}"#)
+        #expect(try caller.chat("sim-ok").status == 429)
+        let found = try #require(
+            try TenantRegister(database: gateway.stores.money.database).tenant(caller.tenant)
+        ).tenant
+        #expect(
+            found.limits
+                == TenantLimits(
+                    version: 2, creditLimit: Money(nanodollars: 1_500_000_000), dailyQuota: 0,
+                    monthlyQuota: 70, requestsPerMinute: 9, tokensPerMinute: 900_000, concurrency: 4))
+        #expect(found.timeZone == "Europe/Berlin")
+        let listed = try get("/admin/v1/tenants?after=\(caller.tenant.description.dropLast())&limit=1")
+        #expect(listed.body.contains(#""rpm_limit":9"#))
+        #expect(try patch(path, #"{"daily_quota":null}"#).status == 200)
+        #expect(try caller.chat("sim-ok").status == 200)
+    }
+
+    @Test func `a key's budget is set and taken away`() throws {
+        let caller = try EndpointsCaller("admin-budget", at: gateway)
+        let id = String(caller.key.split(separator: "_")[1])
+        let set = try patch(
+            "/admin/v1/keys/\(id)", #"{"budget_limit":"0.000000001","budget_period":"month"}"#)
+        #expect(set.status == 200, "\(set.body)")
+        #expect(
+            set.body
+                == #"{"id":"\#(id)","tenant":"\#(caller.tenant)","budget_limit":"0.000000001","budget_period":"month"}"#
+        )
+        #expect(try caller.chat("sim-ok").status == 429)
+        #expect(try patch("/admin/v1/keys/\(id)", #"{"budget_limit":null}"#).status == 200)
+        #expect(try caller.chat("sim-ok").status == 200)
+    }
+
+    @Test(arguments: [
+        "", "[]", "{}", "{", #"{"rpm":1}"#, #"{"rpm_limit":-1}"#, #"{"rpm_limit":1.5}"#,
+        #"{"rpm_limit":"1"}"#,
+        #"{"credit_limit":1}"#, #"{"credit_limit":"-1"}"#, #"{"credit_limit":"4000000.000000001"}"#,
+        #"{"time_zone":"Mars/Olympus"}"#, #"{"daily_quota":9000000000000001}"#,
+        #"{"rpm_limit":1,"rpm_limit":2}"#,
+    ])
+    func `a change that cannot be is refused whole`(body: String) throws {
+        let tenant = try EndpointsCaller("admin-refused", at: gateway).tenant
+        let answer = try patch("/admin/v1/tenants/\(tenant)", body)
+        #expect(answer.status == 400, "\(answer.body)")
+        #expect(try EndpointsError(answer.body).code == "invalid_parameter")
+        let found = try TenantRegister(database: gateway.stores.money.database).tenant(tenant)
+        #expect(found?.tenant.limits.version == 1)
+    }
+
+    @Test func `limits are set with an admin token only, of what there is only`() throws {
+        let caller = try EndpointsCaller("admin-who", at: gateway)
+        let id = String(caller.key.split(separator: "_")[1])
+        for (path, body) in [
+            ("/admin/v1/tenants/\(caller.tenant)", #"{"rpm_limit":1}"#),
+            ("/admin/v1/keys/\(id)", #"{"budget_limit":"1"}"#),
+        ] {
+            #expect(try patch(path, body, key: caller.key).status == 401)
+            #expect(try TestHTTP.send("POST", gateway.adminURL + path, key: token, body: body).status == 405)
+            #expect(try TestHTTP.send("PATCH", gateway.url + path, key: token, body: body).status == 404)
+        }
+        #expect(try patch("/admin/v1/tenants/nobody-\(id.lowercased())", #"{"rpm_limit":1}"#).status == 404)
+        #expect(try patch("/admin/v1/keys/nokey", #"{"budget_limit":"1"}"#).status == 404)
+        #expect(try patch("/admin/v1/keys/\(id)", #"{"budget_period":"week"}"#).status == 400)
+        #expect(try caller.chat("sim-ok").status == 200)
+    }
+
     // MARK: - What is told
 
     @Test func `a tenant is listed with its money`() throws {

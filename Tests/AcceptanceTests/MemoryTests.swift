@@ -26,7 +26,7 @@ import Testing
         #expect(answers.allSatisfy { $0.isComplete(order) })
         let after = try memoryKiB(of: process)
         #expect(after > before + 16 * 1_024, "the streams were not there at the same time")
-        // What stays are the pages of the heaps in which something is in use. What glibc keeps by default made it three times as much.
+        // What stays are the pages of the heaps in which something is in use. What glibc keeps by default would be as much again.
         #expect(
             Eventually.holds { ((try? memoryKiB(of: process)) ?? .max) < before + 2_560 },
             "it went from \(before) to \(after) KiB and not back")
@@ -50,7 +50,7 @@ import Testing
         let first = try memoryKiB(of: process)
         for _ in 0..<5 { try serve() }
         let last = try memoryKiB(of: process)
-        // Stacks still grow by some pages. What glibc keeps by default made it 30 KiB a worker, and more with each round.
+        // Stacks still grow by some pages. What glibc keeps by default would be 30 KiB a worker.
         #expect(last < first + 20 * count, "it went from \(first) to \(last) KiB")
     }
 }

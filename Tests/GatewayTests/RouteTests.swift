@@ -1,3 +1,4 @@
+import Core
 import Testing
 
 @testable import Gateway
@@ -12,6 +13,21 @@ import Testing
         ("/metrics", .metrics), ("/admin/v1/tenants", .adminTenants),
         ("/admin/v1/transactions", .adminTransactions),
     ]
+
+    @Test func `what changes limits names a tenant or a key, and takes PATCH only`() throws {
+        let (id, keyID) = (try #require(TenantID("a.b-c")), try #require(APIKeyID("Ab12")))
+        let tenant = Route(path: "/admin/v1/tenants/a.b-c", listener: .adminServer)
+        #expect(tenant == .adminTenant(id))
+        let key = Route(path: "/admin/v1/keys/Ab12", listener: .adminServer)
+        #expect(key == .adminKey(keyID))
+        for route in [tenant, key] { #expect(route?.method == "PATCH" && route?.needsAdminToken == true) }
+        for path in [
+            "/admin/v1/tenants/A", "/admin/v1/tenants/a/b", "/admin/v1/keys/", "/admin/v1/keys/a%20",
+        ] {
+            #expect(Route(path: path, listener: .adminServer) == nil, "\(path)")
+        }
+        #expect(Route(path: "/admin/v1/tenants/a", listener: .publicServer) == nil)
+    }
 
     @Test func `each endpoint is reached on its own server only`() {
         for (path, route) in Self.publicRoutes {

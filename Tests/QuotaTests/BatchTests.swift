@@ -10,7 +10,7 @@ import Threads
 @Suite struct BatchTests {
     // MARK: - Batches of one tenant
 
-    @Test func `a batch does and answers what its orders do one after another`() throws {
+    @Test func `a batch does and answers what its orders do one after another, as in the model`() throws {
         let settings = [
             BatchTrial.Setting(balance: 1_000, creditLimit: 500, credit: 200, amountMax: 150),
             BatchTrial.Setting(balance: 1_000_000, dailyQuota: 40, credit: 1, amountMax: 150),
@@ -19,20 +19,39 @@ import Threads
                 balance: 1_000, creditLimit: 500, dailyQuota: 60, monthlyQuota: 140, credit: 220,
                 amountMax: 150),
             BatchTrial.Setting(
+                balance: 1_000_000, rates: .init(requests: 20, tokens: 500), credit: 1, amountMax: 150),
+            BatchTrial.Setting(
+                balance: 1_000_000, rates: .init(concurrency: 25),
+                budgets: [try ImageBench.budget("key2", 900, .day)], credit: 1, amountMax: 150),
+            BatchTrial.Setting(
+                balance: 1_000_000, rates: .init(tokens: 400),
+                budgets: [
+                    try ImageBench.budget("key0", 600), try ImageBench.budget("key1", 160, .day),
+                    try ImageBench.budget("key2", 400, .month, used: 11),
+                ], credit: 1, amountMax: 150),
+            BatchTrial.Setting(
+                balance: 5_000_000_000_000_000, rates: .init(concurrency: 90),
+                budgets: [
+                    try ImageBench.budget(
+                        "key0", 9_000_000_000_000_000, .month, used: 4_000_000_000_000_001),
+                    try ImageBench.budget("key2", nil),
+                ], credit: 3_333_333_333_333, amountMax: Money.holdLimit.nanodollars / 8),
+            BatchTrial.Setting(
                 balance: 5_000_000_000_000_000, creditLimit: 1_000_000_000_000_000,
                 credit: 66_666_666_666_667, amountMax: Money.holdLimit.nanodollars / 8),
         ]
         var seen: Set<String> = []
         for setting in settings {
             var trial = try BatchTrial(setting)
-            for _ in 0..<50 {
+            for round in 0..<50 {
                 try trial.takeHolds()
                 try trial.settleHolds()
                 try trial.addCredit()
+                if round % 7 == 6 { try trial.passMinute() }
             }
             seen.formUnion(trial.seen)
         }
-        #expect(seen.count == 7, "only \(seen)")
+        #expect(seen.count == 11, "only \(seen)")
     }
 
     @Test func `orders of several tenants are answered in their order, and a tenant's go in few calls`()
@@ -142,10 +161,10 @@ import Threads
     @Test func `past its time no order of a batch is carried out`() throws {
         let bench = try ImageBench()
         let before = try bench.everything()
-        let orders = (0..<2).flatMap { _ in [TraceID.fresh().description, "1", "", "20250614", "202506"] }
+        let orders = (0..<2).flatMap { _ in [TraceID.fresh().description, "1", "", "20250614", "0"] }
         let reply = try bench.redis.evaluate(
             QuotaScripts.deduct, keys: [bench.keys.tenant, bench.keys.holds],
-            arguments: [String(ImageBench.incarnation), "1750000000000000"] + orders)
+            arguments: [String(ImageBench.incarnation), "1750000000000000", "1"] + orders)
         let answers = try DeductReply.read(reply, of: QuotaScripts.deduct, count: 2).map { try $0.get() }
         #expect(answers == [.late, .late])
         #expect(try bench.everything() == before)

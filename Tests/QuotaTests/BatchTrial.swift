@@ -6,7 +6,8 @@ import Testing
 
 @testable import Quota
 
-/// Two images that begin alike: what one gets in batches the other gets one by one, and they must stay alike.
+/// Two images that begin alike: what one gets in batches the other gets one by one; they must stay alike, and do what a third one in
+/// Swift does.
 struct BatchTrial {
     /// How the images begin, and the amounts of credits and orders.
     struct Setting: Sendable {
@@ -14,6 +15,8 @@ struct BatchTrial {
         var creditLimit: Int64 = 0
         var dailyQuota: Int64?
         var monthlyQuota: Int64?
+        var rates = ImageBench.Rates()
+        var budgets: [BudgetContents] = []
         let credit: Int64
         let amountMax: Int64
     }
@@ -25,6 +28,7 @@ struct BatchTrial {
     private let batched: ImageBench
     private let single: ImageBench
     private let seed = UInt64.random(in: .min ... .max)
+    private var oracle: QuotaOracle
     private var random: TestRandom
     private var credits: Int64 = 0
     private var taken: [(order: HoldOrder, held: HeldAmount)] = []
@@ -37,14 +41,19 @@ struct BatchTrial {
         let make = {
             try ImageBench(
                 balance: setting.balance, creditLimit: setting.creditLimit, dailyQuota: setting.dailyQuota,
-                monthlyQuota: setting.monthlyQuota)
+                monthlyQuota: setting.monthlyQuota, rates: setting.rates, budgets: setting.budgets)
         }
         (batched, single) = (try make(), try make())
+        oracle = QuotaOracle(
+            balance: setting.balance, creditLimit: setting.creditLimit, dailyQuota: setting.dailyQuota,
+            monthlyQuota: setting.monthlyQuota, rates: setting.rates, budgets: setting.budgets)
         random = TestRandom(seed: seed)
     }
 
     /// Orders holds; some traces come again, also within a batch, and the day goes forth and sometimes back.
     mutating func takeHolds() throws {
+        try batched.awaitEarlyMinute()
+        let minute = (try batched.redis.command(["TIME"]).elements?[0].integer ?? 0) / 60
         var orders: [HoldOrder] = []
         for _ in 0..<size() {
             let known = (taken.suffix(20).map { $0.order } + orders).randomElement(using: &random)
@@ -55,14 +64,17 @@ struct BatchTrial {
                     tenant: batched.tenant, trace: isRepeated ? known?.trace ?? .fresh() : .fresh(),
                     key: isRepeated && !isOther ? known?.key : APIKeyID("key\(below(3))"),
                     amount: isRepeated && !isOther ? known?.amount ?? .zero : .nano(amount()),
-                    period: period()))
+                    period: period(), tokens: Int64(below(50)),
+                    hasBudget: below(2) == 0 && setting.budgets.count == 3, limitsVersion: Int64(below(2))))
         }
-        let replies = try batched.store.deduct(orders).map { try $0.get() }
+        let replies = try batched.store.deduct(orders).map { try $0.get().withoutSeconds }
         for (order, reply) in zip(orders, replies) {
             let alone = HoldOrder(
                 tenant: single.tenant, trace: order.trace, key: order.key, amount: order.amount,
-                period: order.period)
-            #expect(try single.store.deduct(alone) == reply, note)
+                period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
+                limitsVersion: order.limitsVersion)
+            #expect(try single.store.deduct(alone).withoutSeconds == reply, note)
+            #expect(oracle.deduct(order, minute: minute) == reply, note)
             if case .held(let held) = reply { taken.append((order, held)) }
             note(reply)
         }
@@ -76,16 +88,18 @@ struct BatchTrial {
             guard let (order, held) = taken.randomElement(using: &random) else { break }
             let charge = Money.nano(Int64(below(Int(order.amount.nanodollars + 1))))
             let (rseq, isVoided) = (below(6) == 0 ? held.rseq + 1 : held.rseq, below(3) == 0)
+            let tokens = Int64(below(60))
             let make = { tenant in
                 HoldSettlement(
                     tenant: tenant, trace: order.trace, epoch: held.epoch, rseq: rseq, charge: charge,
-                    isVoided: isVoided)
+                    isVoided: isVoided, tokens: tokens)
             }
             settlements.append((make(batched.tenant), make(single.tenant)))
         }
         let replies = try batched.store.settle(settlements.map { $0.batched }).map { try $0.get() }
         for (settlement, reply) in zip(settlements, replies) {
             #expect(try single.store.settle(settlement.single) == reply, note)
+            #expect(oracle.settle(settlement.batched) == reply, note)
             if case .settled = reply { seen.insert("settled") } else { seen.insert("gone") }
         }
         try expectAlike()
@@ -99,6 +113,14 @@ struct BatchTrial {
             let reply = try bench.store.credit(tenant: bench.tenant, sequence: credits, amount: amount)
             guard case .applied = reply else { throw BenchError() }
         }
+        oracle.credit(setting.credit)
+    }
+
+    /// Lets a minute pass.
+    mutating func passMinute() throws {
+        guard oracle.hasRates else { return }
+        for bench in [batched, single] { try bench.endMinute() }
+        oracle.endMinute()
     }
 
     private mutating func note(_ reply: DeductReply) {
@@ -106,7 +128,7 @@ struct BatchTrial {
         case .held: seen.insert("held")
         case .conflict: seen.insert("conflict")
         case .refused(let refusal): seen.insert(refusal.limit.rawValue)
-        case .missing, .late: Issue.record("\(reply)")
+        case .missing, .stale, .late: Issue.record("\(reply)")
         }
     }
 
@@ -119,6 +141,14 @@ struct BatchTrial {
             }
         }
         try #require(fields[0] == fields[1], note)
+        let tenant = fields[0][0]
+        for (name, value) in oracle.fields { try #require(tenant[name] == value, "\(name), seed \(seed)") }
+        for (key, budget) in oracle.budgets {
+            let stored = fields[0][2 + (Int(key.suffix(1)) ?? 0)]
+            try #require(stored["budget_used"] == String(budget.used), note)
+            try #require(stored["period"] == budget.period, note)
+            try #require(budget.used <= budget.limit, note)
+        }
     }
 
     /// Mostly a few, sometimes more than a call carries.

@@ -177,6 +177,42 @@ import Testing
     }
 }
 
+/// Decisions about limits.
+@Suite struct ReserveMachineLimitTests {
+    @Test(arguments: [QuotaLimit.requestsPerMinute, .tokensPerMinute, .concurrency])
+    func `a rate that refuses is the last word, without a look into the ledger`(limit: QuotaLimit) {
+        var machine = ReserveMachine()
+        _ = machine.next(after: .begin)
+        let refused = machine.next(after: .deducted(.refused(Held.refusal(limit))))
+        #expect(refused.failure == "refused")
+    }
+
+    @Test func `an image with older limits than the caller knows is dropped, and the hold asked for again`() {
+        var machine = ReserveMachine()
+        let standing = TenantStanding(epoch: 4, creditSequence: 2, limitsVersion: 9)
+        _ = machine.next(after: .begin)
+        #expect(machine.next(after: .deducted(.stale)).name == "readStanding")
+        #expect(machine.next(after: .standing(standing)).name == "drop")
+        #expect(machine.next(after: .dropped).name == "deduct")
+        #expect(machine.next(after: .deducted(.missing)).name == "rebuild")
+        #expect(machine.next(after: .rebuilt).name == "deduct")
+        #expect(machine.next(after: .deducted(.held(Held.taken()))).name == "insertPending")
+    }
+
+    @Test func `an image that stays older than what the caller knows is not waited for without end`() {
+        var machine = ReserveMachine(roundsMax: 3)
+        let standing = TenantStanding(epoch: 4, creditSequence: 2, limitsVersion: 1)
+        var action = machine.next(after: .begin)
+        for _ in 0..<3 {
+            #expect(action.name == "deduct")
+            _ = machine.next(after: .deducted(.stale))
+            _ = machine.next(after: .standing(standing))
+            action = machine.next(after: .dropped)
+        }
+        #expect(action.failure == "unavailable")
+    }
+}
+
 /// Replies as the stores give them.
 private enum Held {
     static func taken() -> HeldAmount {
@@ -193,10 +229,10 @@ private enum Held {
     }
 
     static func refusal(
-        epoch: Int64 = 4, creditSequence: Int64 = 2, limitsVersion: Int64 = 3
+        _ limit: QuotaLimit = .balance, epoch: Int64 = 4, creditSequence: Int64 = 2, limitsVersion: Int64 = 3
     ) -> QuotaRefusal {
         QuotaRefusal(
-            limit: .balance, epoch: epoch, creditSequence: creditSequence, limitsVersion: limitsVersion,
+            limit: limit, epoch: epoch, creditSequence: creditSequence, limitsVersion: limitsVersion,
             balance: .zero, limitValue: 0, used: 1)
     }
 }

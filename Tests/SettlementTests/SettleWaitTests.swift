@@ -36,6 +36,34 @@ import Threads
         #expect(books.image?.balance == Money(nanodollars: 3))
     }
 
+    @Test func `of 200 requests at once, all that a key's budget can pay are served, and no other key waits`()
+        throws
+    {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 1_000)
+        let key = try bench.makeKey(tenant, budget: 20)
+        let order = { @Sendable in bench.order(tenant, 4, key: key, hasBudget: true, limitsVersion: 2) }
+        let standing = try bench.engine.reserve(order())
+        let waiting = try Concurrently.begin(200) { _ in
+            do throws(SettlementError) {
+                let hold = try bench.engine.reserve(order())
+                let charge = bench.committed(hold, 1)
+                _ = try bench.engine.settle(hold, charge, otherwise: charge)
+                return 1
+            } catch {
+                guard case .refused(let refusal) = error, refusal.limit == .budget else { throw error }
+                return 0
+            }
+        }
+        // Sixteen of twenty can be had while four are held.
+        #expect(Eventually.holds { bench.engine.waitingCount > 0 })
+        try bench.settle(try bench.reserve(tenant, 100), charge: 100)
+        bench.void(standing)
+        #expect(try waiting.wait().reduce(0, +) == 17)
+        #expect(try bench.quota.budget(of: key, tenant: tenant)?.used == Money(nanodollars: 17))
+        try bench.expectExactBooks(tenant)
+    }
+
     @Test func `who could not be paid for even without any holds is refused at once`() throws {
         let bench = try Self.bench(waitMilliseconds: 60_000)
         let tenant = try bench.makeTenant(balance: 10)

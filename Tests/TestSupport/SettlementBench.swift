@@ -117,12 +117,13 @@ package struct SettlementBench: Sendable {
 
     /// Creates a tenant with a balance in nano-dollars, and its image.
     package func makeTenant(
-        _ name: String = "acme", balance: Int64 = 0, creditLimit: Int64 = 0, dailyQuota: Int64? = nil
+        _ name: String = "acme", balance: Int64 = 0, creditLimit: Int64 = 0, dailyQuota: Int64? = nil,
+        tokensPerMinute: Int64? = nil
     ) throws -> TenantID {
         let tenant = try #require(TenantID(name))
         _ = try TenantRegister(database: database).create(
             tenant, timeZone: "UTC", creditLimit: Money(nanodollars: creditLimit), dailyQuota: dailyQuota,
-            monthlyQuota: nil)
+            monthlyQuota: nil, tokensPerMinute: tokensPerMinute)
         if balance > 0 { try addCredit(balance, to: tenant, "initial") }
         return tenant
     }
@@ -135,14 +136,28 @@ package struct SettlementBench: Sendable {
             Money(nanodollars: amount), to: tenant, kind: "test", externalID: externalID, period: Self.period)
     }
 
+    /// Creates an API key, with a budget in nano-dollars unless it is to have none.
+    package func makeKey(
+        _ tenant: TenantID, budget: Int64? = nil, _ period: BudgetPeriod = .total
+    ) throws -> APIKeyID {
+        let secret = try TenantRegister(database: database).createKey(
+            for: tenant, label: "", allowedModels: nil,
+            budget: budget.map { KeyBudget(limit: Money(nanodollars: $0), period: period) },
+            pepper: .forTests())
+        return try #require(secret.flatMap { APIKeyID($0.id) })
+    }
+
     // MARK: - Requests
 
     /// A request for a hold.
-    package func order(_ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh()) -> ReserveOrder {
+    package func order(
+        _ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh(), key: APIKeyID? = nil,
+        period: Period = period, tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 0
+    ) -> ReserveOrder {
         ReserveOrder(
-            tenant: tenant, trace: trace, key: APIKeyID("key1"), amount: Money(nanodollars: amount),
-            period: Self.period, deadlineMilliseconds: 60_000, capability: "chat", model: "m", isStream: false
-        )
+            tenant: tenant, trace: trace, key: key ?? APIKeyID("key1"), amount: Money(nanodollars: amount),
+            period: period, deadlineMilliseconds: 60_000, capability: "chat", model: "m", isStream: false,
+            tokens: tokens, hasBudget: hasBudget, limitsVersion: limitsVersion)
     }
 
     /// A row as the protocol inserts it, of a hold that nobody has taken.
@@ -161,8 +176,13 @@ package struct SettlementBench: Sendable {
 
     /// Why a hold is refused; nil when it is granted or cannot be decided.
     package func refusal(_ tenant: TenantID, _ amount: Int64) -> QuotaRefusal? {
+        refusal(order(tenant, amount))
+    }
+
+    /// Why a request for a hold is refused; nil when it is granted or cannot be decided.
+    package func refusal(_ order: ReserveOrder) -> QuotaRefusal? {
         do throws(SettlementError) {
-            _ = try engine.reserve(order(tenant, amount))
+            _ = try engine.reserve(order)
             return nil
         } catch {
             guard case .refused(let refusal) = error else { return nil }

@@ -16,7 +16,8 @@ package enum TestHTTP {
     private static let shown = [
         "content-type", "retry-after", "x-request-id", "x-tollgate-cost", "x-tollgate-balance",
         "x-should-retry",
-        "allow",
+        "allow", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+        "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
     ]
 
     /// Gets an address; an answer of status 0 when nothing answers.

@@ -6,9 +6,9 @@ import Postgres
 import Quota
 import Tenancy
 
-/// What operators read over HTTP, on the loopback server only.
+/// What operators read and set over HTTP, on the loopback server only.
 struct AdminEndpoints: Sendable {
-    private let services: Services
+    let services: Services
     private static let rowsMax = 1_000
     private static let rowsDefault = 100
 
@@ -39,6 +39,10 @@ struct AdminEndpoints: Sendable {
             writer.member("credit_limit", tenant.limits.creditLimit.description)
             writer.member("daily_quota", tenant.limits.dailyQuota)
             writer.member("monthly_quota", tenant.limits.monthlyQuota)
+            writer.member("rpm_limit", tenant.limits.requestsPerMinute)
+            writer.member("tpm_limit", tenant.limits.tokensPerMinute)
+            writer.member("concurrency_limit", tenant.limits.concurrency)
+            writer.member("limits_version", tenant.limits.version)
             writer.member("balance", totals.balance.description)
             writer.member("held", totals.held.description)
             writer.member("charged", totals.charged.description)
@@ -100,7 +104,7 @@ struct AdminEndpoints: Sendable {
         return value
     }
 
-    private func reading<Value>(_ effect: () throws(PostgresError) -> Value) throws(GatewayError) -> Value {
+    func reading<Value>(_ effect: () throws(PostgresError) -> Value) throws(GatewayError) -> Value {
         do throws(PostgresError) { return try effect() } catch { throw .databaseUnavailable("\(error)") }
     }
 }

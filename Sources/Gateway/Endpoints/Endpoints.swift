@@ -91,6 +91,8 @@ package struct Endpoints: Sendable {
         case .readiness: answerReadiness(exchange, trace, showsChecks: request.listener == .adminServer)
         case .metrics: try answerMetrics(exchange)
         case .adminTenants: answer(try admin.tenants(request.query), to: exchange, trace)
+        case .adminTenant(let id): answer(try admin.setTenant(id, by: exchange), to: exchange, trace)
+        case .adminKey(let id): answer(try admin.setKey(id, by: exchange), to: exchange, trace)
         case .adminTransactions: answer(try admin.transactions(request.query), to: exchange, trace)
         }
     }

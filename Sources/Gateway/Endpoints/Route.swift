@@ -1,3 +1,4 @@
+package import Core
 import FastCGI
 
 /// What a request asks for: decided once, from the raw path, for authorisation and dispatch alike.
@@ -9,6 +10,8 @@ package enum Route: Sendable, Equatable {
     case readiness
     case metrics
     case adminTenants
+    case adminTenant(TenantID)
+    case adminKey(APIKeyID)
     case adminTransactions
 
     /// Which nginx server may reach it.
@@ -22,7 +25,11 @@ package enum Route: Sendable, Equatable {
 
     /// The method it takes.
     package var method: String {
-        if case .chatCompletions = self { "POST" } else { "GET" }
+        switch self {
+        case .chatCompletions: "POST"
+        case .adminTenant, .adminKey: "PATCH"
+        default: "GET"
+        }
     }
 
     /// The route of a path as the client wrote it, on one of the two servers; nil when there is none.
@@ -43,6 +50,12 @@ package enum Route: Sendable, Equatable {
         case (.adminServer, "/metrics"): self = .metrics
         case (.adminServer, "/admin/v1/tenants"): self = .adminTenants
         case (.adminServer, "/admin/v1/transactions"): self = .adminTransactions
+        case (.adminServer, let path) where path.hasPrefix("/admin/v1/tenants/"):
+            guard let id = TenantID(String(path.dropFirst("/admin/v1/tenants/".count))) else { return nil }
+            self = .adminTenant(id)
+        case (.adminServer, let path) where path.hasPrefix("/admin/v1/keys/"):
+            guard let id = APIKeyID(String(path.dropFirst("/admin/v1/keys/".count))) else { return nil }
+            self = .adminKey(id)
         default: return nil
         }
     }
@@ -50,7 +63,7 @@ package enum Route: Sendable, Equatable {
     /// Whether an admin token is needed.
     package var needsAdminToken: Bool {
         switch self {
-        case .adminTenants, .adminTransactions: true
+        case .adminTenants, .adminTenant, .adminKey, .adminTransactions: true
         default: false
         }
     }

@@ -25,6 +25,8 @@ package struct GatewayError: Error, Sendable {
     package let detail: String
     /// Seconds after which trying again makes sense.
     package var retryAfterSeconds: Int?
+    /// How the limits stand that refused it.
+    package var limits: [LimitReport] = []
     /// False when trying again at once cannot help; SDKs obey it.
     package var shouldRetry: Bool?
 

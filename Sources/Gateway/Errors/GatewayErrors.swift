@@ -3,7 +3,6 @@ import Dialects
 import FastCGI
 import HTTPClient
 import Observability
-import Quota
 import Settlement
 import Tenancy
 
@@ -147,10 +146,12 @@ extension GatewayError {
 // MARK: - Money
 
 extension GatewayError {
-    /// - Parameter retry: Seconds until the tenant's day and month end.
-    init(_ error: SettlementError, retry: (day: Int, month: Int) = (1, 1)) {
+    /// - Parameters:
+    ///   - tokens: What the request was estimated to take.
+    ///   - left: Seconds until the tenant's day and month end.
+    init(_ error: SettlementError, tokens: Int64 = 0, left: (day: Int, month: Int) = (1, 1)) {
         switch error {
-        case .refused(let refusal): self.init(refusal, retry: retry)
+        case .refused(let refusal): self.init(refusal, tokens: tokens, left: left)
         case .unavailable(let detail):
             self = .unavailable(
                 "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.",
@@ -165,33 +166,6 @@ extension GatewayError {
                     code: "tenant_not_found"))
         case .notDurable(let detail), .overruled(let detail): self = .billingFailed(detail)
         }
-    }
-
-    private init(_ refusal: QuotaRefusal, retry: (day: Int, month: Int)) {
-        let message: String
-        let code: String
-        var status = 429
-        var retryAfterSeconds: Int?
-        switch refusal.limit {
-        case .balance:
-            code = "QUOTA_BALANCE_EXCEEDED"
-            status = 402
-            message =
-                "Your balance does not cover the most this request could cost. Add credit, or lower max_tokens."
-        case .dailyQuota:
-            code = "QUOTA_DAILY_EXCEEDED"
-            message = "You have used all \(refusal.limitValue) requests of the day."
-            retryAfterSeconds = retry.day
-        case .monthlyQuota:
-            code = "QUOTA_MONTHLY_EXCEEDED"
-            message = "You have used all \(refusal.limitValue) requests of the month."
-            retryAfterSeconds = retry.month
-        }
-        self.init(
-            source: .client, code: code, status: status,
-            client: OpenAIErrorBody(message: message, type: "insufficient_quota", code: "insufficient_quota"),
-            detail: "balance \(refusal.balance) used \(refusal.used) limit \(refusal.limitValue)",
-            retryAfterSeconds: retryAfterSeconds, shouldRetry: false)
     }
 
     static func billingFailed(_ detail: String) -> GatewayError {
@@ -302,6 +276,12 @@ extension GatewayError {
             "INVALID_PARAMETER", status: 400, type: "invalid_request_error", clientCode: "invalid_parameter",
             message,
             param: name)
+    }
+
+    static func nothingOfThatName(_ detail: String) -> GatewayError {
+        refusal(
+            "NOT_FOUND", status: 404, type: "invalid_request_error", clientCode: "not_found",
+            "There is none of that name.", detail: detail)
     }
 
     static func databaseUnavailable(_ detail: String) -> GatewayError {

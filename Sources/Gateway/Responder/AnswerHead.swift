@@ -72,23 +72,13 @@ extension AnswerHead {
         self.init(status: status, contentType: contentType)
         context.trace.withUTF8 { add("x-request-id", text: $0) }
         add("openai-processing-ms", String(context.startedAt.elapsedNanoseconds / 1_000_000))
-        if let quota = context.sections.quotaCheck?.hold.held {
-            addLimit(
-                quota.dailyQuota ?? quota.monthlyQuota,
-                used: quota.dailyQuota != nil ? quota.dailyUsed : quota.monthlyUsed)
-        }
+        for report in context.sections.quotaCheck?.limits ?? [] { add(report) }
         if let billing = context.sections.billing, billing.isDurable {
             billing.charge.withUTF8 { add("x-tollgate-cost", text: $0) }
             billing.balanceAfter?.withUTF8 { add("x-tollgate-balance", text: $0) }
         } else if let quota = context.sections.quotaCheck, !quota.isEnded {
             quota.hold.held.balanceAfter.withUTF8 { add("x-tollgate-balance", text: $0) }
         }
-    }
-
-    private mutating func addLimit(_ limit: Int64?, used: Int64) {
-        guard let limit else { return }
-        add("x-ratelimit-limit-requests", String(limit))
-        add("x-ratelimit-remaining-requests", String(max(0, limit - used)))
     }
 }
 
@@ -102,6 +92,7 @@ enum ErrorAnswer {
         head.add("Content-Length", String(body.count))
         if let seconds = error.retryAfterSeconds { head.add("Retry-After", String(seconds)) }
         if let shouldRetry = error.shouldRetry { head.add("x-should-retry", String(shouldRetry)) }
+        for report in error.limits { head.add(report) }
         if error.status == 405 { head.add("Allow", error.detail) }
         if error.status == 401 { head.add("WWW-Authenticate", "Bearer") }
         head.write(to: exchange)

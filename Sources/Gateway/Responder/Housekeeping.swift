@@ -2,9 +2,11 @@ import CLinux
 import FastCGI
 import Glibc
 import HTTPClient
+import Quota
 import Threads
 
-/// Gives memory back to the system after a load, on a thread of its own, once a second.
+/// What has to be done once a second, on a thread of its own: telling Redis whose images have changed, and giving memory back to the
+/// system after a load.
 ///
 /// Workers that were idle for long have ended by themselves. What remains is their providers' connections, which only this
 /// thread closes, and what glibc keeps of freed memory: only the end of a heap returns by itself, and some long-lived byte
@@ -12,10 +14,12 @@ import Threads
 struct Housekeeping: Sendable {
     private let pool: ResponderPool
     private let httpClient: HTTPTransport
+    private let quota: QuotaStore
 
-    init(pool: ResponderPool, httpClient: HTTPTransport) {
+    init(pool: ResponderPool, httpClient: HTTPTransport, quota: QuotaStore) {
         self.pool = pool
         self.httpClient = httpClient
+        self.quota = quota
     }
 
     /// Makes threads share heaps: as many as there are cores, two at least.
@@ -34,6 +38,8 @@ struct Housekeeping: Sendable {
             var moment = TrimMoment()
             while true {
                 _ = pause.wait(until: .after(seconds: 1))
+                // Redis does not answer: requests find that out, too.
+                try? quota.tellDirty()
                 let closed = httpClient.closeExpired()
                 // Walks all heaps and locks one after another, some milliseconds each: hence not while a load goes on.
                 if moment.hasCome(workers: pool.statistics.workers, closed: closed) { malloc_trim(0) }

@@ -5,6 +5,7 @@ import Ledger
 package import Logging
 package import Observability
 import Postgres
+import Quota
 import Redis
 import Schema
 import Settlement
@@ -58,7 +59,7 @@ package final class Responder: Sendable {
             try services.money.retries.start()
             watchers = Watchers(listener: try Responder.watchChanges(services))
             try Responder.renewLease(services)
-            try Housekeeping(pool: pool, httpClient: services.httpClient).start()
+            try Housekeeping(pool: pool, httpClient: services.httpClient, quota: services.money.quota).start()
         } catch {
             throw StartError(description: "\(error)")
         }
@@ -80,6 +81,7 @@ package final class Responder: Sendable {
                 metadata: ["count": .stringConvertible(services.money.retries.count)])
         }
         // Nobody is left to be told.
+        try? services.money.quota.tellDirty()
         try? sharedMetrics?.publish()
         services.logger.notice("stopped")
     }

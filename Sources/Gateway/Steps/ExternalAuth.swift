@@ -15,7 +15,8 @@ package struct ExternalAuth: Step {
     }
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
-        context.externalAuth = ExternalAuthSection(caller: try caller(for: context.apiKey))
+        let caller = try caller(for: context.apiKey)
+        context.externalAuth = ExternalAuthSection(caller: caller, budgetLimit: caller.key.budget?.limit)
     }
 
     /// The caller behind an API key.

@@ -1,5 +1,6 @@
 import Core
 import Dialects
+import Quota
 package import Settlement
 package import Tenancy
 import Threads
@@ -40,13 +41,20 @@ package struct QuotaCheck: Step {
             tenant: caller.tenant.id, trace: context.trace, key: caller.key.id, amount: bound.amount,
             period: timeZones.period(in: zone, unixSeconds: now),
             deadlineMilliseconds: Int64(context.deadline.remainingMilliseconds), capability: "chat",
-            model: request.model, isStream: request.stream)
+            model: request.model, isStream: request.stream,
+            tokens: bound.tokens(of: request, limits: caller.tenant.limits),
+            hasBudget: caller.key.budget != nil, limitsVersion: caller.tenant.limits.version)
         do throws(SettlementError) {
             let hold = try settlement.reserve(order)
-            context.quotaCheck = QuotaCheckSection(hold: hold, outputCap: bound.outputCap)
+            let limits = LimitReport.reports(of: hold.held) {
+                timeZones.secondsLeft(in: zone, unixSeconds: now)
+            }
+            context.quotaCheck = QuotaCheckSection(hold: hold, outputCap: bound.outputCap, limits: limits)
         } catch {
-            throw GatewayError(error, retry: timeZones.secondsLeft(in: zone, unixSeconds: now))
+            throw GatewayError(
+                error, tokens: order.tokens, left: timeZones.secondsLeft(in: zone, unixSeconds: now))
         }
+        if let budget = context.quotaCheck.hold.held.budget { context.externalAuth.budgetUsed = budget.used }
     }
 
     /// Gives the whole hold back, but only when the client received nothing; otherwise `billing` charges what was delivered.
@@ -83,5 +91,15 @@ struct HoldBound {
         }
         amount = dearest
         outputCap = cap
+    }
+
+    /// The tokens that the request is believed to take at most, for the limit of a minute.
+    ///
+    /// Not counted where there is none; an image that has one all the same is newer, and judges the next request by it.
+    func tokens(of request: ChatRequest, limits: TenantLimits) -> Int64 {
+        guard limits.tokensPerMinute != nil else { return 0 }
+        let output = outputCap.multipliedReportingOverflow(by: Int64(request.n))
+        guard !output.overflow else { return .max / 2 }
+        return min(output.partialValue, .max / 2) + ObservedUsage.inputTokens(of: request)
     }
 }

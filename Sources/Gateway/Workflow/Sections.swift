@@ -110,6 +110,8 @@ package struct QuotaCheckSection: ContextSection {
     package var hold: Hold
     /// The most answer tokens that the hold pays for; sent to the provider as its limit.
     package var outputCap: Int64
+    /// The limits it was admitted under, as its client is told of them.
+    package var limits: [LimitReport] = []
     /// Whether the hold has been handed to settlement: from then on it is nobody else's to end.
     package var isEnded = false
 

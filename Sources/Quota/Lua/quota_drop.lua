@@ -1,5 +1,6 @@
 -- Drops a tenant's image that is known to be stale, so that the next request rebuilds it.
 -- An image of a higher epoch goes, too: the ledger may have been restored from a backup, and would accept nothing of it.
+-- The hashes of API keys stay behind and are nobody's: they belong to the image of their epoch, and the rebuild writes all of them.
 --
 -- KEYS  1 tenant hash · 2 holds hash
 -- ARGV  1 the epoch that is current in PostgreSQL · 2 the cseq and 3 the limits version that are current there

@@ -3,7 +3,7 @@ SELECT k.id, k.tenant_id, k.label, array_to_string(k.allowed_models, chr(10)),
        CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= now() THEN 'expired' ELSE 'active' END,
        to_char(k.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
        to_char(k.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-       to_char(k.revoked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+       to_char(k.revoked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), k.budget_limit, k.budget_period
   FROM api_keys k
  WHERE ($1::text IS NULL OR k.tenant_id = $1)
    AND ($2::text IS NULL OR (k.tenant_id, k.created_at, k.id)
