@@ -46,36 +46,47 @@ package final class SettlementEngine: Sendable {
     package func reserve(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         guard room.isOpen else { return try attempt(order) }
         if !room.isOccupied(by: WaitingLine(order)) {
-            do throws(SettlementError) { return try attempt(order) } catch {
-                guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
-            }
+            if case .held(let hold) = try attemptBesideHolds(order) { return hold }
         }
         guard let place = room.enter(WaitingLine(order)) else {
             guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
             throw .refused(refusal)
         }
         defer { room.leave(place) }
-        return try waitAndReserve(order, at: place)
-    }
-
-    private func waitAndReserve(
-        _ order: ReserveOrder, at place: WaitingRoom.Place
-    ) throws(SettlementError) -> Hold {
         let deadline = room.deadline
         while room.wait(place, until: deadline) {
-            do throws(SettlementError) { return try attempt(order) } catch {
-                guard case .refused(let refusal) = error, isForHolds(refusal, order) else { throw error }
-                room.note(refusal, for: place)
+            switch try attemptBesideHolds(order) {
+            case .held(let hold): return hold
+            case .inTheWay(let refusal): room.note(refusal, for: place)
             }
         }
         guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
         throw .refused(refusal)
     }
 
+    private enum Attempt {
+        case held(Hold)
+        /// Only outstanding holds keep the order from being admitted.
+        case inTheWay(QuotaRefusal)
+    }
+
+    /// Tries to reserve; throws when no end of holds could help.
+    private func attemptBesideHolds(_ order: ReserveOrder) throws(SettlementError) -> Attempt {
+        var last: QuotaRefusal?
+        while true {
+            do throws(SettlementError) { return .held(try attempt(order)) } catch {
+                guard case .refused(let refusal) = error else { throw error }
+                if isForHolds(refusal, order) { return .inTheWay(refusal) }
+                // Holds may have ended after the refusal and before they were looked at. Refused twice in the same words, nothing has.
+                guard refusal.isOfMoney, refusal != last else { throw error }
+                last = refusal
+            }
+        }
+    }
+
     /// Whether only holds are in the way of an order that was refused.
     private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
-        // Holds are not read for each of many that a rate refuses.
-        guard refusal.limit == .balance || refusal.limit == .budget else { return false }
+        guard refusal.isOfMoney else { return false }
         do throws(QuotaError) {
             return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount, key: order.key)
         } catch {

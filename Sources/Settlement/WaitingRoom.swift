@@ -147,6 +147,9 @@ final class WaitingRoom: Sendable {
 }
 
 extension QuotaRefusal {
+    /// Whether it is money that is missing, which holds may have taken.
+    var isOfMoney: Bool { limit == .balance || limit == .budget }
+
     /// Whether the request, of an API key, could be admitted if outstanding holds ended and cost nothing.
     ///
     /// Requests are not kept waiting for a limit of how many may run: it is there to refuse them.
