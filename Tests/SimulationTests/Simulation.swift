@@ -23,6 +23,15 @@ final class Simulation {
         var onlyHolds: (balance: Int64, each: Int64)?
         /// Only these invariants are looked at; all when empty.
         var checked: [String] = []
+
+        /// The options of a run of which only the seed is told: short ones with few requests and long ones with many.
+        static func drawn(from seed: UInt64) -> Options {
+            var options = Options()
+            options.tracesMax = 4 + Int(seed % 17)
+            options.credits = Int(seed / 17 % 6)
+            options.stepsMax = 300 + 100 * Int(seed % 5)
+            return options
+        }
     }
 
     /// What truly became of a request.
@@ -239,7 +248,7 @@ final class Simulation {
             effect: effect, trace: trace ?? thread.trace, day: thread.day, owner: process.owner,
             life: redis.life, incarnation: thread.layer == .rebuild ? thread.incarnation : known,
             notAfter: now + Simulation.waitMilliseconds, token: thread.leaseToken,
-            arrivesAt: hasFaults && draw(12) == 0 ? now + Int64(draw(600)) : 0)
+            arrivesAt: hasFaults && draw(8) == 0 ? now + Int64(draw(600)) : 0)
         thread.phase = .sent
     }
 

@@ -7,7 +7,7 @@ import Settlement
 extension Simulation {
     func injectFault() {
         isDirty = true
-        switch draw(16) {
+        switch draw(18) {
         case 0:
             note("Redis is flushed")
             redis.flush()
@@ -18,7 +18,7 @@ extension Simulation {
         case 5, 6:
             note("Redis restarts with what it had saved")
             redis.restart(with: saved ?? SimulatedRedis(traces: options.tracesMax))
-        case 7:
+        case 7, 14, 15:
             let process = draw(processes.count)
             note("process \(process) dies")
             kill(process)

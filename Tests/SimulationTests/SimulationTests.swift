@@ -18,7 +18,7 @@ import Testing
         var seed = part * 1_000_000_000
         while steps < stepsMin {
             seed += 1
-            let simulation = Simulation(seed: seed, options: Simulation.Options())
+            let simulation = Simulation(seed: seed, options: .drawn(from: seed))
             simulation.run()
             steps += simulation.steps
             guard simulation.violation == nil else {
@@ -30,9 +30,9 @@ import Testing
 
     @Test func `a seed runs the same way again`() {
         for seed in UInt64(1)...20 {
-            let first = Simulation(seed: seed, options: Simulation.Options())
+            let first = Simulation(seed: seed, options: .drawn(from: seed))
             first.run()
-            let second = Simulation(seed: seed, options: Simulation.Options())
+            let second = Simulation(seed: seed, options: .drawn(from: seed))
             second.run()
             #expect(
                 first.steps == second.steps && first.ledger == second.ledger && first.redis == second.redis)
@@ -103,7 +103,7 @@ private struct Replay: CustomStringConvertible {
     let description: String
 
     init(seed: UInt64) {
-        let simulation = Simulation(seed: seed, options: Simulation.Options())
+        let simulation = Simulation(seed: seed, options: .drawn(from: seed))
         simulation.trail = []
         simulation.run()
         let result = "\(simulation.violation ?? "no violation") after \(simulation.steps) steps"
