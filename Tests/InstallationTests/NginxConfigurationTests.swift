@@ -125,16 +125,19 @@ private final class Gate {
         #expect(refused.contains("Retry-After: 2\r\n") && refused.contains("gateway_unavailable"))
         waiting.join()
 
+        let isQueueEmpty = Signal()
         let dying = try WorkerThread(name: "dying") {
             for _ in 0..<2 {
                 var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
                 guard poll(&entry, 1, 10_000) == 1 else { return }
                 let connection = accept(listener, nil, nil)
+                isQueueEmpty.wake()
                 entry.fd = connection
                 poll(&entry, 1, 10_000)
                 close(connection)
             }
         }
+        #expect(isQueueEmpty.wait(until: .after(seconds: 10)))
         let broken = Self.exchange("GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n", port: port)
         #expect(broken.hasPrefix("HTTP/1.1 502 "), "\(broken)")
         #expect(broken.contains("Retry-After: 2\r\n") && broken.contains("gateway_unavailable"))
