@@ -60,8 +60,8 @@ struct HostChecks {
         if let configuration = try? Configuration(environment: environment) {
             workersMax = configuration.responder.workersMax
         }
-        // One from nginx, one to the provider, one for its name; and what does not grow with the workers.
-        let needed = workersMax * 3 + 256
+        // One from nginx, one to the provider, two with which libcurl wakes itself, one for the name; and what does not grow.
+        let needed = workersMax * 5 + 256
         let running = runningLimits()
         let limit = running.min() ?? DescriptorLimit.raise()
         let whose = running.isEmpty ? "this shell" : "tollgated"
