@@ -24,8 +24,8 @@ package struct Migrator: Sendable {
         Migration(
             version: 4, name: "prices_outlive_providers",
             sql: PackageResources.m0004_prices_outlive_providers_sql),
-        Migration(version: 10, name: "rollups", sql: PackageResources.m0010_rollups_sql),
-        Migration(version: 20, name: "limits", sql: PackageResources.m0020_limits_sql),
+        Migration(version: 5, name: "rollups", sql: PackageResources.m0005_rollups_sql),
+        Migration(version: 6, name: "limits", sql: PackageResources.m0006_limits_sql),
     ]
 
     /// The version that a database must have for this build.

@@ -13,12 +13,11 @@ import Testing
         return (database, PostgresPool(PostgresConfiguration(connectionString: database.connectionString)))
     }
 
-    @Test func `migrations are numbered in their order and have names`() {
-        let versions = Migrator.migrations.map(\.version)
-        #expect(versions.first == 1 && zip(versions, versions.dropFirst()).allSatisfy { $0 < $1 })
+    @Test func `migrations are numbered from one without gaps and have names`() {
+        #expect(Migrator.migrations.map(\.version) == Array(1...Migrator.migrations.count))
         #expect(Migrator.migrations.allSatisfy { !$0.name.isEmpty })
         #expect(Set(Migrator.migrations.map(\.name)).count == Migrator.migrations.count)
-        #expect(Migrator.currentVersion == versions.last)
+        #expect(Migrator.currentVersion == Migrator.migrations.count)
     }
 
     @Test func `an empty database is at version zero and then at the current one`() throws {
