@@ -45,17 +45,17 @@ package final class SettlementEngine: Sendable {
     /// A request that only outstanding holds of its tenant refuse may wait for these to end, behind those who wait already.
     package func reserve(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         guard room.isOpen else { return try attempt(order) }
+        let deadline = room.deadline
         if !room.isOccupied(by: WaitingLine(order)) {
-            if case .held(let hold) = try attemptBesideHolds(order) { return hold }
+            if case .held(let hold) = try attemptBesideHolds(order, until: deadline) { return hold }
         }
         guard let place = room.enter(WaitingLine(order)) else {
             guard let refusal = room.refusal(of: WaitingLine(order)) else { return try attempt(order) }
             throw .refused(refusal)
         }
         defer { room.leave(place) }
-        let deadline = room.deadline
         while room.wait(place, until: deadline) {
-            switch try attemptBesideHolds(order) {
+            switch try attemptBesideHolds(order, until: deadline) {
             case .held(let hold): return hold
             case .inTheWay(let refusal): room.note(refusal, for: place)
             }
@@ -70,15 +70,17 @@ package final class SettlementEngine: Sendable {
         case inTheWay(QuotaRefusal)
     }
 
-    /// Tries to reserve; throws when no end of holds could help.
-    private func attemptBesideHolds(_ order: ReserveOrder) throws(SettlementError) -> Attempt {
+    /// Tries to reserve, again and again while holds end beside it; throws when no end of holds could help.
+    private func attemptBesideHolds(
+        _ order: ReserveOrder, until deadline: Deadline
+    ) throws(SettlementError) -> Attempt {
         var last: QuotaRefusal?
         while true {
             do throws(SettlementError) { return .held(try attempt(order)) } catch {
                 guard case .refused(let refusal) = error else { throw error }
                 if isForHolds(refusal, order) { return .inTheWay(refusal) }
                 // Holds may have ended after the refusal and before they were looked at. Refused twice in the same words, nothing has.
-                guard refusal.isOfMoney, refusal != last else { throw error }
+                guard refusal.isOfMoney, refusal != last, !deadline.isPast else { throw error }
                 last = refusal
             }
         }
