@@ -123,6 +123,7 @@ import Threads
         #expect(books.ledger.credited == Money(nanodollars: 1_050))
         #expect(books.ledger.balance == Money(nanodollars: 1_000))
         let refund = try bench.execute("SELECT kind, external_id FROM credits WHERE seq = 2")
+        try #require(refund.count == 1)
         #expect(refund.text(0, 0) == "refund" && refund.text(0, 1) == "refund:\(hold.trace)")
     }
 
@@ -269,7 +270,7 @@ import Threads
             try postgres.run(sql: "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
                 == "1\n"
         }
-        #expect(isCommitting)
+        try #require(isCommitting)
         // For the next start only: this one goes on waiting.
         _ = try postgres.run(sql: "ALTER SYSTEM RESET synchronous_standby_names")
         postgres.stop(isImmediate: true)

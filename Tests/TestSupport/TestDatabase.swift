@@ -72,5 +72,7 @@ extension PrivatePostgres {
             try run(sql: "SHOW synchronous_standby_names") == name + "\n"
         }
         try #require(isSet)
+        // Backends obey once the checkpointer has taken the setting over: it looks before it makes a checkpoint.
+        _ = try run(sql: "CHECKPOINT")
     }
 }
