@@ -176,6 +176,8 @@ package final class Supervisor {
         environment["TOLLGATE_ADMIN_URL"] = "http://127.0.0.1:\(options.adminPort)"
         environment["TOLLGATE_SHARE"] = options.shareDirectory
         environment["TOLLGATE_DIR"] = layout.directory
+        // What jobs find is told by tollgated, also of those that are run by hand.
+        environment["TOLLGATE_RUNTIME_DIR"] = layout.metricsDirectory
         environment["TOLLGATE_MODEL"] =
             options.providers.first?.model ?? (options.hasSimulator ? DemoData.simulatedModels[0] : nil)
         try say("Migrating the database …")
@@ -214,11 +216,8 @@ package final class Supervisor {
     }
 
     private func startJobs() {
-        var variables = environment.values
-        // What they find is told by tollgated.
-        variables["TOLLGATE_RUNTIME_DIR"] = layout.metricsDirectory
         jobs = JobSchedule(
-            JobPeriod.all, programPath: programDirectory + "/tollgate", environment: variables,
+            JobPeriod.all, programPath: programDirectory + "/tollgate", environment: environment.values,
             logPath: layout.logPath("jobs"))
     }
 
@@ -232,7 +231,6 @@ package final class Supervisor {
         for name in ["TOLLGATE_MIGRATE_DATABASE", "TOLLGATE_KEY", "TOLLGATE_ADMIN_TOKEN"] {
             variables[name] = nil
         }
-        variables["TOLLGATE_RUNTIME_DIR"] = layout.metricsDirectory
         for number in 1...options.processes {
             try start(
                 options.processes == 1 ? Self.responderName : "\(Self.responderName)-\(number)",
