@@ -136,7 +136,10 @@ package struct Sweeper: Sendable {
         _ hold: StoredHold, of tenant: TenantID, row: StandingRow?, _ summary: inout Summary
     ) throws(JobError) {
         let age = WallClock.unixMilliseconds - hold.trace.unixMilliseconds
-        switch HoldSweep(row: row, ageMilliseconds: age, graceMilliseconds: holdGraceMilliseconds) {
+        let decision = HoldSweep(
+            row: row, epoch: hold.epoch, rseq: hold.rseq, ageMilliseconds: age,
+            graceMilliseconds: holdGraceMilliseconds)
+        switch decision {
         case .leave: return
         case .settle(let end):
             summary.holdsSettled += 1

@@ -31,10 +31,19 @@ package enum HoldSweep: Sendable, Equatable {
 
     /// Decides about a hold.
     ///
-    /// - Parameter row: What stood in the ledger after the hold was read; nil for nothing.
-    package init(row: StandingRow?, ageMilliseconds: Int64, graceMilliseconds: Int64) {
-        if row != nil {
-            self = RowEnd(row).map { .settle($0) } ?? .leave
+    /// A row that was inserted with another hold says nothing of this one, which then was taken in vain: it gives back everything.
+    ///
+    /// - Parameters:
+    ///   - row: What stood in the ledger after the hold was read; nil for nothing.
+    ///   - epoch: The hold's epoch.
+    ///   - rseq: The hold's number.
+    package init(
+        row: StandingRow?, epoch: Int64, rseq: Int64, ageMilliseconds: Int64, graceMilliseconds: Int64
+    ) {
+        if let row {
+            let isItsRow = row.epoch == epoch && row.rseq == rseq
+            self =
+                RowEnd(row).map { .settle(isItsRow ? $0 : RowEnd(charge: .zero, status: .voided)) } ?? .leave
         } else {
             self = ageMilliseconds > graceMilliseconds ? .bury : .leave
         }

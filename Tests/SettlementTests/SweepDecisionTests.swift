@@ -22,6 +22,14 @@ import Testing
         #expect(decide(.ended(.committed, charge: 5), age: 0) == .settle(charged))
     }
 
+    @Test(arguments: [(Int64(4), Int64(2)), (5, 1)])
+    func `a hold beside the one of its trace's row gives back everything`(epoch: Int64, rseq: Int64) {
+        let decision = HoldSweep(
+            row: .ended(.committed, charge: 5), epoch: epoch, rseq: rseq, ageMilliseconds: 0,
+            graceMilliseconds: 100)
+        #expect(decision == .settle(released))
+    }
+
     @Test func `a hold without a row is buried when no row can come any more`() {
         #expect(decide(nil, age: 100) == .leave)
         #expect(decide(nil, age: 101) == .bury)
@@ -36,7 +44,7 @@ import Testing
     }
 
     private func decide(_ row: StandingRow?, age: Int64) -> HoldSweep {
-        HoldSweep(row: row, ageMilliseconds: age, graceMilliseconds: 100)
+        HoldSweep(row: row, epoch: 4, rseq: 1, ageMilliseconds: age, graceMilliseconds: 100)
     }
 }
 

@@ -59,8 +59,8 @@ extension Simulation {
             thread.sweptHold = hold
             thread.trace = hold.trace
             let decision = HoldSweep(
-                row: thread.sweptRows[hold.trace], ageMilliseconds: now - truths[hold.trace].createdAt,
-                graceMilliseconds: graceMilliseconds)
+                row: thread.sweptRows[hold.trace], epoch: hold.epoch, rseq: hold.rseq,
+                ageMilliseconds: now - truths[hold.trace].createdAt, graceMilliseconds: graceMilliseconds)
             switch decision {
             case .leave: continue
             case .settle(let end):
