@@ -12,6 +12,7 @@ let settings: [SwiftSetting] = [
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let bigInt = Target.Dependency.product(name: "BigInt", package: "BigInt")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
@@ -33,6 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/attaswift/BigInt", from: "6.0.1"),
     ],
     targets: [
         // Owns: nothing; glibc functions that Swift's Glibc module does not show.
@@ -137,7 +139,7 @@ let package = Package(
         tests("TenancyTests", ["Core", "Postgres", "PrivateServers", "Tenancy", "TestSupport", "Threads"]),
         tests("CatalogTests", ["Catalog", "Core", "Postgres", "PrivateServers", "TestSupport"]),
         tests("RoutingTests", ["Core", "Routing", "TestTools"]),
-        tests("CoreTests", ["Core", "TestTools"]),
+        tests("CoreTests", ["Core", "TestTools", bigInt]),
         tests(
             "GatewayTests",
             [
