@@ -68,8 +68,8 @@ package struct LedgerAudit: Sendable {
         "jit": "off",
     ]
 
-    private let lookups: PostgresPool
-    private let scans: PostgresPool
+    let lookups: PostgresPool
+    let scans: PostgresPool
 
     /// Creates an audit.
     ///

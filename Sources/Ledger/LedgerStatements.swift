@@ -57,6 +57,9 @@ extension LedgerStatements {
     static let lockRollup = Statement(name: "lock_rollup", sql: PackageResources.lock_rollup_sql)
     static let rollUp = Statement(name: "roll_up", sql: PackageResources.roll_up_sql)
     static let auditImages = Statement(name: "audit_images", sql: PackageResources.audit_images_sql)
+    static let listBudgetKeys = Statement(
+        name: "list_budget_keys", sql: PackageResources.list_budget_keys_sql)
+    static let auditBudgets = Statement(name: "audit_budgets", sql: PackageResources.audit_budgets_sql)
     static let listTenantNames = Statement(
         name: "list_tenant_names", sql: PackageResources.list_tenant_names_sql)
     static let auditGuards = Statement(name: "audit_guards", sql: PackageResources.audit_guards_sql)
@@ -75,8 +78,8 @@ extension LedgerStatements {
         name: "upsert_tenant_quotas", sql: PackageResources.upsert_tenant_quotas_sql)
     static let upsertKeyQuotas = Statement(
         name: "upsert_key_quotas", sql: PackageResources.upsert_key_quotas_sql)
-    static let listKeysToSync = Statement(
-        name: "list_keys_to_sync", sql: PackageResources.list_keys_to_sync_sql)
+    static let listBudgetTenants = Statement(
+        name: "list_budget_tenants", sql: PackageResources.list_budget_tenants_sql)
     static let readClock = Statement(name: "read_clock", sql: PackageResources.read_clock_sql)
     static let removeOldIncarnations = Statement(
         name: "remove_old_incarnations", sql: PackageResources.remove_old_incarnations_sql)

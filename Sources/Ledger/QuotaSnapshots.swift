@@ -42,15 +42,15 @@ package struct BudgetSnapshot: Sendable {
     package let tenant: TenantID
     /// The public part of the key.
     package let key: String
-    /// The budget; nil for none.
-    package let limit: Money?
+    /// The budget.
+    package let limit: Money
     /// What was used of it.
     package let used: Money
     /// The period that this counts in, as the image names it.
     package let period: String
 
     /// Creates a snapshot.
-    package init(tenant: TenantID, key: String, limit: Money?, used: Money, period: String) {
+    package init(tenant: TenantID, key: String, limit: Money, used: Money, period: String) {
         self.tenant = tenant
         self.key = key
         self.limit = limit
@@ -67,6 +67,7 @@ extension LedgerStore {
 
     /// Stores what Redis showed of tenants, each once, after a moment of ``clock()``.
     package func store(_ snapshots: [QuotaSnapshot], readAt moment: String) throws(PostgresError) {
+        guard !snapshots.isEmpty else { return }
         _ = try database.query(
             LedgerStatements.upsertTenantQuotas,
             [
@@ -81,25 +82,15 @@ extension LedgerStore {
 
     /// Stores what Redis showed of API keys, each once, after a moment of ``clock()``.
     package func store(_ snapshots: [BudgetSnapshot], readAt moment: String) throws(PostgresError) {
+        guard !snapshots.isEmpty else { return }
         _ = try database.query(
             LedgerStatements.upsertKeyQuotas,
             [
                 .textArray(snapshots.map(\.tenant.description)), .textArray(snapshots.map(\.key)),
-                .optionalIntArray(snapshots.map { $0.limit?.nanodollars }),
+                .intArray(snapshots.map(\.limit.nanodollars)),
                 .intArray(snapshots.map(\.used.nanodollars)), .textArray(snapshots.map(\.period)),
                 .text(moment),
             ])
-    }
-
-    /// API keys after one, in their order: all, or those whose tenant has been looked at since they were.
-    package func keysToSync(
-        after key: String, all: Bool, countMax: Int
-    ) throws(PostgresError) -> [(key: String, tenant: TenantID)] {
-        let rows = try database.query(
-            LedgerStatements.listKeysToSync, [.text(key), .bool(all), .int(Int64(countMax))])
-        return (0..<rows.count).compactMap { row in
-            TenantID(rows.text(row, 1)).map { (rows.text(row, 0), $0) }
-        }
     }
 
     /// Removes lives of Redis that nobody has met for so many days; returns how many.

@@ -2,7 +2,7 @@ package import Core
 import Redis
 
 /// A tenant's image and its holds, all read at one moment.
-package struct ImageReading: Sendable, Hashable {
+package struct ImageReading: Sendable {
     /// Its epoch.
     package let epoch: Int64
     /// The balance with all holds taken.
@@ -19,13 +19,15 @@ package struct ImageReading: Sendable, Hashable {
     package let period: Period
     /// The version of its limits.
     package let limitsVersion: Int64
+    /// The budgets that were asked for and that it has, by API key.
+    package let budgets: [(key: String, budget: StoredBudget)]
     /// The holds.
     package let holds: [StoredHold]
 
     /// All holds together.
     package var held: Money { holds.reduce(.zero) { $0 + $1.amount } }
 
-    init(_ reply: inout ScriptReply, of tenant: TenantID) throws(QuotaError) {
+    init(_ reply: inout ScriptReply, of tenant: TenantID, keys: [String]) throws(QuotaError) {
         epoch = try reply.int()
         balance = try reply.money()
         creditSequence = try reply.int()
@@ -37,6 +39,17 @@ package struct ImageReading: Sendable, Hashable {
         _ = try reply.int()
         limitsVersion = try reply.int()
         reply.endLine()
+        var budgets: [(key: String, budget: StoredBudget)] = []
+        for key in keys {
+            if let limit = try reply.optionalInt() {
+                let used = Money(nanodollars: try reply.int())
+                let budget = StoredBudget(
+                    limit: Money(nanodollars: limit), used: used, period: reply.restOfLine())
+                budgets.append((key, budget))
+            }
+            reply.endLine()
+        }
+        self.budgets = budgets
         var holds: [StoredHold] = []
         while !reply.isAtEnd {
             guard let trace = TraceID(reply.text()),
@@ -51,8 +64,8 @@ package struct ImageReading: Sendable, Hashable {
 
 /// An API key's budget as Redis has it.
 package struct StoredBudget: Sendable, Hashable {
-    /// The budget; nil for none.
-    package let limit: Money?
+    /// The budget.
+    package let limit: Money
     /// What was used of it.
     package let used: Money
     /// The period that this counts in, as it is stored.
@@ -62,17 +75,21 @@ package struct StoredBudget: Sendable, Hashable {
 extension QuotaStore {
     /// Reads the images of several tenants in one round trip, each with its holds at one moment; nil where there is no valid one.
     ///
+    /// - Parameter budgets: The API keys of each tenant whose budgets are read with its image.
     /// - Returns: The readings in the order of the tenants, and why one could not be read.
-    package func read(_ tenants: [TenantID]) -> [Result<ImageReading?, QuotaError>] {
+    package func read(
+        _ tenants: [TenantID], budgets: [TenantID: [String]] = [:]
+    ) -> [Result<ImageReading?, QuotaError>] {
         let calls = tenants.map { tenant in
             let keys = QuotaKeys(tenant)
-            return ScriptCall(QuotaScripts.read, keys: [keys.tenant, keys.holds]) { [self] list, facts in
-                list.add(number(of: facts.identity))
+            let hashes = (budgets[tenant] ?? []).map { keys.budget(of: $0) }
+            return ScriptCall(QuotaScripts.read, keys: [keys.tenant, keys.holds] + hashes) {
+                [self] list, facts in list.add(number(of: facts.identity))
             }
         }
         do throws(QuotaError) {
             return zip(tenants, try evaluate(calls)).map { tenant, reply in
-                reply.flatMap { reply in Self.reading(reply, of: tenant) }
+                reply.flatMap { reply in Self.reading(reply, of: tenant, keys: budgets[tenant] ?? []) }
             }
         } catch {
             return tenants.map { _ in .failure(error) }
@@ -80,7 +97,7 @@ extension QuotaStore {
     }
 
     private static func reading(
-        _ reply: RedisReply, of tenant: TenantID
+        _ reply: RedisReply, of tenant: TenantID, keys: [String]
     ) -> Result<ImageReading?, QuotaError> {
         Result { () throws(QuotaError) in
             guard case .bulk(let bytes) = reply else { throw .unexpectedReply("quota_read of \(tenant)") }
@@ -88,7 +105,7 @@ extension QuotaStore {
             let word = reply.text()
             switch word {
             case "MISS": return nil
-            case "OK": return try ImageReading(&reply, of: tenant)
+            case "OK": return try ImageReading(&reply, of: tenant, keys: keys)
             default: throw .unexpectedReply(word)
             }
         }
@@ -102,29 +119,15 @@ extension QuotaStore {
         return names.compactMap { TenantID($0.text ?? "") }
     }
 
+    /// The tenants in that set, which stay there.
+    package func dirtyTenants() throws(QuotaError) -> [TenantID] {
+        let names = try command(["SMEMBERS", QuotaKeys.dirty]).elements ?? []
+        return names.compactMap { TenantID($0.text ?? "") }
+    }
+
     /// Puts tenants back that could not be stored.
     package func putBackDirtyTenants(_ tenants: [TenantID]) throws(QuotaError) {
         guard !tenants.isEmpty else { return }
         _ = try command(["SADD", QuotaKeys.dirty] + tenants.map(\.description))
-    }
-
-    // MARK: - Budgets
-
-    /// Reads the budgets of several API keys in one round trip; nil where Redis has none.
-    package func budgets(
-        of keys: [(key: String, tenant: TenantID)]
-    ) throws(QuotaError) -> [StoredBudget?] {
-        let replies = try pipeline(
-            keys.map {
-                ["HMGET", QuotaKeys($0.tenant).budget(of: $0.key), "budget_limit", "budget_used", "period"]
-            })
-        return replies.map { reply in
-            guard let fields = reply.elements, fields.count == 3, let used = fields[1].integer else {
-                return nil
-            }
-            return StoredBudget(
-                limit: fields[0].integer.map { Money(nanodollars: $0) }, used: Money(nanodollars: used),
-                period: fields[2].text ?? "")
-        }
     }
 }

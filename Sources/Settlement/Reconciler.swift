@@ -3,34 +3,6 @@ package import Ledger
 import Postgres
 package import Quota
 
-/// Both sides of a tenant's books at one moment: what its image shows, and what the ledger says that it should show.
-package struct ReconciledTenant: Sendable {
-    /// Whose books.
-    package let tenant: TenantID
-    /// The image.
-    package let image: ImageReading
-    /// The ledger's side.
-    package let sums: AuditedSums
-
-    /// What the image's balance and holds should come to together.
-    package var expected: Money { sums.credited - sums.charged }
-    /// What they come to.
-    package var shown: Money { image.balance + image.held }
-    /// What the image has too much; negative when it has too little.
-    package var drift: Money { shown - expected }
-    /// What the image counts too much of the day's requests.
-    package var dailyDrift: Int64 {
-        image.dailyUsed - sums.dailyUsed - Int64(image.holds.count { $0.period.day == image.period.day })
-    }
-    /// What the image counts too much of the month's requests.
-    package var monthlyDrift: Int64 {
-        image.monthlyUsed - sums.monthlyUsed
-            - Int64(image.holds.count { $0.period.month == image.period.month })
-    }
-    /// Whether both sides agree to the nano-dollar, and to the request.
-    package var isExact: Bool { drift == .zero && dailyDrift == 0 && monthlyDrift == 0 && sums.unheld == 0 }
-}
-
 /// The live check of the books: invariant I2, exact while requests run.
 ///
 /// An image is read at one moment, and the ledger after it. What the image has seen and given back had ended in the ledger before, and
@@ -78,9 +50,10 @@ package struct Reconciler: Sendable {
     private func attempt(_ tenants: [TenantID]) throws(ReconcileError) -> Step? {
         // Before the images are read: all that is rolled up by then, they have seen.
         let watermark = try reading { () throws(PostgresError) in try ledger.rollupWatermark() }
+        let keys = try reading { () throws(PostgresError) in try audit.budgetKeys(of: tenants) }
         var step = Step()
         var images: [(tenant: TenantID, image: ImageReading)] = []
-        for (tenant, result) in zip(tenants, quota.read(tenants)) {
+        for (tenant, result) in zip(tenants, quota.read(tenants, budgets: keys)) {
             switch result {
             case .success(let image?): images.append((tenant, image))
             case .success(nil): step.notLoaded += 1
@@ -93,16 +66,44 @@ package struct Reconciler: Sendable {
         let found = try reading { () throws(PostgresError) in
             try audit.sums(of: seen, rolledUpTo: watermark)
         }
-        guard let found else { return nil }
+        guard let found, let budgets = try budgets(of: images, rolledUpTo: watermark) else { return nil }
         step.compared = images.count
         for (tenant, image) in images {
             if let sums = found[tenant] {
-                step.tenants.append(ReconciledTenant(tenant: tenant, image: image, sums: sums))
+                step.tenants.append(
+                    ReconciledTenant(
+                        tenant: tenant, image: image, sums: sums, budgets: budgets[tenant] ?? []))
             } else {
                 step.failures.append((tenant, "Redis has an image of it, and the ledger no such tenant"))
             }
         }
         return step
+    }
+
+    /// Both sides of the budgets in images; nil when rows have been rolled up meanwhile.
+    private func budgets(
+        of images: [(tenant: TenantID, image: ImageReading)], rolledUpTo watermark: TraceID
+    ) throws(ReconcileError) -> [TenantID: [ReconciledBudget]]? {
+        let images = images.filter { !$0.image.budgets.isEmpty }
+        let seen = images.map { tenant, image in
+            image.budgets.map { SeenBudget(tenant: tenant, key: $0.key, period: $0.budget.period) }
+        }
+        let charges = try reading { () throws(PostgresError) in
+            try audit.charges(
+                in: seen.flatMap { $0 }, of: images.map { SeenImage($0.tenant, $0.image) },
+                rolledUpTo: watermark)
+        }
+        guard let charges else { return nil }
+        var budgets: [TenantID: [ReconciledBudget]] = [:]
+        for ((tenant, image), seen) in zip(images, seen) {
+            budgets[tenant] = zip(image.budgets, seen).map { stored, budget in
+                let held = image.holds.filter { $0.key == budget.key && budget.contains($0.period) }
+                    .reduce(Money.zero) { $0 + $1.amount }
+                return ReconciledBudget(
+                    key: budget.key, shown: stored.budget, expected: (charges[budget] ?? .zero) + held)
+            }
+        }
+        return budgets
     }
 
     private func reading<Value>(_ effect: () throws(PostgresError) -> Value) throws(ReconcileError) -> Value {

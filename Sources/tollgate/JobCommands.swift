@@ -53,7 +53,7 @@ extension JobCommand {
         }
 
         private static func printText(_ summary: ConsistencyJob.Summary) {
-            for tenant in summary.differing { print("\(tenant.tenant): \(ReconcileCommand.words(tenant))") }
+            for tenant in summary.differing { print("\(tenant.tenant): \(tenant.words)") }
             for problem in summary.problems { print(problem) }
             let holds =
                 summary.holds == 0
@@ -129,60 +129,5 @@ extension JobCommand {
             }
             try JobStores.publish(of: "prune")
         }
-    }
-
-    struct QuotaSync: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            commandName: "quota-sync",
-            abstract: "Copy balances from Redis into the table tenant_quotas, for people and audits.")
-
-        @Flag(help: "All tenants, not only those that have changed.") var all = false
-        @OptionGroup var output: OutputOptions
-
-        func run() throws {
-            try sync("quota-sync", output) { stores throws(JobError) in
-                try QuotaSyncJob(
-                    quota: stores.command.money.quota, ledger: stores.ledger, audit: stores.audit
-                ).run(all: all)
-            }
-        }
-    }
-
-    struct KeySync: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            commandName: "apikey-sync",
-            abstract: "Copy budgets of API keys from Redis into the table api_key_quotas.")
-
-        @Flag(help: "All keys, not only those of tenants that have changed.") var all = false
-        @OptionGroup var output: OutputOptions
-
-        func run() throws {
-            try sync("apikey-sync", output) { stores throws(JobError) in
-                try KeySyncJob(quota: stores.command.money.quota, ledger: stores.ledger).run(all: all)
-            }
-        }
-    }
-
-    private static func sync(
-        _ job: String, _ output: OutputOptions, _ work: (JobStores) throws(JobError) -> SyncSummary
-    ) throws {
-        let stores = try JobStores()
-        try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
-        let result = try stores.alone(job) { () throws(JobError) in try work(stores) }
-        guard let summary = result else { return }
-        if let failure = summary.firstFailure { _ = fail(failure) }
-        if output.json {
-            printJSON([
-                ("success", JSONValue(Int64(summary.success))),
-                ("failure", JSONValue(Int64(summary.failure))),
-                ("absent", JSONValue(Int64(summary.absent))), ("total", JSONValue(Int64(summary.total))),
-            ])
-        } else {
-            print(
-                "\(job): \(summary.success) success, \(summary.failure) failure, \(summary.absent) not in Redis, "
-                    + "\(summary.total) total")
-        }
-        try JobStores.publish(of: job)
-        guard summary.failure == 0 else { throw ExitCode.failure }
     }
 }

@@ -61,7 +61,7 @@ struct ReconcileCommand: ParsableCommand {
                     steps.tenants.map { tenant in
                         [
                             tenant.tenant.description, "$\(tenant.sums.credited)", "$\(tenant.sums.charged)",
-                            "$\(tenant.expected)", "$\(tenant.shown)", "$\(tenant.drift)", Self.words(tenant),
+                            "$\(tenant.expected)", "$\(tenant.shown)", "$\(tenant.drift)", tenant.words,
                         ]
                     })
             }
@@ -91,7 +91,7 @@ struct ReconcileCommand: ParsableCommand {
                 ])
         } else {
             printTable(["", "ledger", "Redis"], Self.sides(tenant))
-            print("Drift: $\(tenant.drift)\(tenant.isExact ? "" : " (\(Self.words(tenant)))")")
+            print("Drift: $\(tenant.drift)\(tenant.isExact ? "" : " (\(tenant.words))")")
             for line in findings.lines { print(line) }
         }
         guard tenant.isExact else { throw ExitCode.failure }
@@ -116,6 +116,9 @@ struct ReconcileCommand: ParsableCommand {
             ],
             ["epoch", "\(sums.epoch)", "\(image.epoch), \(image.version) holds taken in it"],
         ]
+            + tenant.budgets.map {
+                ["used by key \($0.key), \($0.shown.period)", "$\($0.expected)", "$\($0.shown.used)"]
+            }
     }
 
     /// A tenant's two sides as members of a JSON object.
@@ -132,18 +135,8 @@ struct ReconcileCommand: ParsableCommand {
             ("daily_drift", JSONValue(tenant.dailyDrift)),
             ("monthly_drift", JSONValue(tenant.monthlyDrift)),
             ("pending_not_held", JSONValue(tenant.sums.unheld)),
+            ("budgets_differing", JSONValue(Int64(tenant.budgets.count { $0.drift != .zero }))),
             ("epoch", JSONValue(tenant.sums.epoch)), ("redis_epoch", JSONValue(tenant.image.epoch)),
         ]
-    }
-
-    /// What differs, in words.
-    static func words(_ tenant: ReconciledTenant) -> String {
-        var words: [String] = []
-        if tenant.drift > .zero { words.append("Redis has $\(tenant.drift) too much") }
-        if tenant.drift < .zero { words.append("Redis has $\(Money.zero - tenant.drift) too little") }
-        if tenant.dailyDrift != 0 { words.append("\(tenant.dailyDrift) requests of the day too many") }
-        if tenant.monthlyDrift != 0 { words.append("\(tenant.monthlyDrift) requests of the month too many") }
-        if tenant.sums.unheld != 0 { words.append("\(tenant.sums.unheld) pending rows are not held") }
-        return words.isEmpty ? "exact" : words.joined(separator: ", ")
     }
 }

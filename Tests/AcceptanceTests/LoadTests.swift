@@ -28,11 +28,11 @@ import Threads
     }
 
     private func makeCallers(
-        _ gateway: TestGateway, tenants: Int, balance: String
+        _ gateway: TestGateway, tenants: Int, balance: String, budget: KeyBudget? = nil
     ) throws -> [(tenant: TenantID, key: String)] {
         try (0..<tenants).flatMap { number in
             let tenant = try gateway.stores.makeTenant("tenant-\(number)", balance: balance)
-            return try (0..<2).map { _ in (tenant, try gateway.stores.makeKey(tenant)) }
+            return try (0..<2).map { _ in (tenant, try gateway.stores.makeKey(tenant, budget: budget)) }
         }
     }
 
@@ -84,7 +84,9 @@ import Threads
 
     @Test func `I2 while 64 clients ask, each tenant's two sides are equal at every sample`() throws {
         let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
-        let callers = try makeCallers(gateway, tenants: 5, balance: "1000")
+        let callers = try makeCallers(
+            gateway, tenants: 5, balance: "1000",
+            budget: KeyBudget(limit: Money(nanodollars: 900_000_000_000), period: .day))
         let money = gateway.stores.money
         var lookups = gateway.stores.configuration.databaseConfiguration(name: "audit", connectionsMax: 1)
         lookups.sessionSettings = LedgerAudit.sessionSettings
@@ -93,7 +95,7 @@ import Threads
             audit: LedgerAudit(lookups: PostgresPool(lookups), scans: money.database))
         let tenants = Array(Set(callers.map(\.tenant)))
         let ends = Deadline.after(seconds: Self.sampledSeconds)
-        var (samples, holds) = (0, 0)
+        var (samples, holds, budgets) = (0, 0, 0)
         let seen = try load(gateway, callers) { _ in
             while !ends.isPast {
                 let step = try reconciler.compare(tenants)
@@ -101,10 +103,13 @@ import Threads
                 for tenant in step.tenants where !tenant.isExact { Issue.record("\(tenant)") }
                 samples += step.compared
                 holds += step.tenants.reduce(0) { $0 + $1.image.holds.count }
+                budgets += step.tenants.reduce(0) { $0 + $1.budgets.count { $0.shown.used > .zero } }
             }
         }
-        print("\(seen.count) requests in \(Self.sampledSeconds) s, \(samples) samples with \(holds) holds")
-        #expect(samples > 100 && holds > samples)
+        print(
+            "\(seen.count) requests in \(Self.sampledSeconds) s, \(samples) samples with \(holds) holds, \(budgets) of budgets"
+        )
+        #expect(samples > 100 && holds > samples && budgets > samples)
         for tenant in tenants { try gateway.stores.expectExactBooks(tenant) }
     }
 

@@ -12,8 +12,13 @@ import Testing
 
 @Suite struct SyncTests {
     private func sync(_ bench: SettlementBench, all: Bool = false) throws -> SyncSummary {
-        try QuotaSyncJob(quota: bench.quota, ledger: bench.ledger, audit: bench.audit(), pageMax: 2)
-            .run(all: all)
+        try job(bench).run(all ? .all : .changed)
+    }
+
+    private func job(_ bench: SettlementBench) -> QuotaSyncJob {
+        QuotaSyncJob(
+            quota: bench.quota, ledger: bench.ledger, audit: bench.audit(), reconciler: bench.reconciler(),
+            pageMax: 2)
     }
 
     private func soil(_ bench: SettlementBench, _ tenants: TenantID...) throws {
@@ -81,28 +86,70 @@ import Testing
         #expect(try balances(bench).first?.hasPrefix("acme 1000 ") == true)
     }
 
+    @Test func `a dry run changes nothing, and a run of one tenant copies no other`() throws {
+        let bench = try SettlementBench()
+        let tenants = try (1...3).map { try bench.makeTenant("t\($0)", balance: 1_000) }
+        try soil(bench, tenants[0], tenants[1], tenants[2])
+        #expect(try job(bench).run(.changed, isDryRun: true) == SyncSummary(success: 3))
+        #expect(try balances(bench).isEmpty)
+        #expect(try job(bench).run(.only(tenants[1])) == SyncSummary(success: 1))
+        #expect(try balances(bench).map { $0.prefix(2) } == ["t2"])
+        #expect(try job(bench).run(.only(try bench.makeTenant("cold"))) == SyncSummary(absent: 1))
+        #expect(try sync(bench) == SyncSummary(success: 3))
+    }
+
+    @Test func `a difference is copied and told, and is an alarm above a dollar`() throws {
+        let bench = try SettlementBench()
+        let tenants = try (1...3).map { try bench.makeTenant("t\($0)", balance: 1_000) }
+        let key = try bench.makeKey(tenants[2], budget: 5_000)
+        _ = try bench.engine.reserve(
+            bench.order(tenants[2], 10, key: key, hasBudget: true, limitsVersion: 2))
+        func change(_ key: String, _ field: String, _ amount: Int64) throws {
+            _ = try bench.redis.command(["HINCRBY", key, field, "\(amount)"])
+        }
+        try change(QuotaKeys(tenants[0]).tenant, "balance", -400_000_000)
+        try change(QuotaKeys(tenants[1]).tenant, "balance", 600_000_000)
+        let small = try sync(bench, all: true)
+        #expect(small.success == 3 && small.unexplained == Money(nanodollars: 1_000_000_000))
+        #expect(!small.isAlarming && small.differences.count == 2)
+        #expect(small.differences.first == "t1: Redis has $0.400000000 too little")
+        try change(QuotaKeys(tenants[0]).tenant, "balance", -1)
+        #expect(try sync(bench, all: true).isAlarming)
+
+        let keys = KeySyncJob(ledger: bench.ledger, audit: bench.audit(), reconciler: bench.reconciler())
+        #expect(try keys.run(.all).differences == [])
+        try change(QuotaKeys(tenants[2]).budget(of: key), "budget_used", 3)
+        let budgets = try keys.run(.all)
+        #expect(budgets.unexplained == Money(nanodollars: 3) && budgets.differences.count == 1)
+    }
+
     @Test func `budgets of keys are copied after their tenant was`() throws {
         let bench = try SettlementBench()
         let tenant = try bench.makeTenant(balance: 1_000)
-        for key in ["k1", "k2", "k3"] {
-            try bench.execute(
-                "INSERT INTO api_keys (id, tenant_id, secret_hash) VALUES ('\(key)', '\(tenant)', '')")
+        let other = try bench.makeTenant("other", balance: 1_000)
+        let keys = [
+            try bench.makeKey(tenant, budget: 500, .month), try bench.makeKey(tenant),
+            try bench.makeKey(other, budget: 900),
+        ]
+        for (owner, key) in [(tenant, keys[0]), (other, keys[2])] {
+            _ = try bench.engine.reserve(
+                bench.order(owner, 17, key: key, hasBudget: true, limitsVersion: 2))
         }
-        let job = KeySyncJob(quota: bench.quota, ledger: bench.ledger, pageMax: 2)
-        #expect(try job.run(all: false) == SyncSummary())
-        for key in ["k1", "k3"] {
-            _ = try bench.redis.command(
-                ["HSET", QuotaKeys(tenant).budget(of: key), "budget_used", "17", "period", "202506"])
-        }
-        _ = try bench.redis.command(["HSET", QuotaKeys(tenant).budget(of: "k3"), "budget_limit", "900"])
+        let job = KeySyncJob(
+            ledger: bench.ledger, audit: bench.audit(), reconciler: bench.reconciler(), pageMax: 1)
+        _ = try bench.quota.takeDirtyTenants(countMax: 10)
+        #expect(try job.run(.changed) == SyncSummary())
         try soil(bench, tenant)
         _ = try sync(bench)
-        #expect(try job.run(all: false) == SyncSummary(success: 2, absent: 1))
-        #expect(try job.run(all: false) == SyncSummary(absent: 1))
-        #expect(try job.run(all: true) == SyncSummary(success: 2, absent: 1))
+        #expect(try job.run(.changed, isDryRun: true) == SyncSummary(success: 1))
+        #expect(try job.run(.changed) == SyncSummary(success: 1))
+        #expect(try job.run(.changed) == SyncSummary())
+        #expect(try job.run(.all) == SyncSummary(success: 2))
+        #expect(try job.run(.only(other)) == SyncSummary(success: 1))
         let rows = try bench.execute(
-            "SELECT api_key_id, budget_limit, budget_used, period FROM api_key_quotas ORDER BY 1")
-        #expect(rows.count == 2 && rows.optionalInt(0, 1) == nil && rows.optionalInt(1, 1) == 900)
-        #expect(rows.int(1, 2) == 17 && rows.text(1, 3) == "202506")
+            "SELECT api_key_id, budget_limit, budget_used, period FROM api_key_quotas ORDER BY budget_limit")
+        #expect(rows.count == 2 && rows.text(0, 0) == keys[0].description)
+        #expect(rows.int(0, 1) == 500 && rows.int(0, 2) == 17 && rows.text(0, 3) == "202506")
+        #expect(rows.int(1, 1) == 900 && rows.text(1, 3) == "total")
     }
 }

@@ -1,4 +1,5 @@
 import Core
+import Jobs
 import Ledger
 import Postgres
 import Quota
@@ -83,6 +84,48 @@ import Threads
         try bench.settle(new, charge: 10)
         let both = try both(bench, tenant)
         #expect(both.isExact && both.sums.charged == Money(nanodollars: 150))
+    }
+
+    @Test(arguments: [BudgetPeriod.day, .month, .total])
+    func `a budget is compared with the charges and holds of its period`(period: BudgetPeriod) throws {
+        let bench = try SettlementBench()
+        let tenant = try bench.makeTenant(balance: 1_000_000)
+        let key = try bench.makeKey(tenant, budget: 10_000, period)
+        let other = try bench.makeKey(tenant, budget: 10_000, period)
+        func reserve(
+            _ key: APIKeyID, _ amount: Int64, day: Int32, trace: TraceID = .fresh()
+        ) throws -> Hold {
+            try bench.engine.reserve(
+                bench.order(
+                    tenant, amount, trace: trace, key: key, period: Period(day: day), hasBudget: true,
+                    limitsVersion: 3))
+        }
+        for _ in 0..<2 {
+            let old = TraceID(
+                unixMilliseconds: WallClock.unixMilliseconds - 7_200_000,
+                random: (.random(in: 0 ... .max), .random(in: 0 ... .max)))
+            try bench.settle(try reserve(key, 100, day: 20250613, trace: old), charge: 100)
+        }
+        #expect(try RollupJob(ledger: bench.ledger, behindSeconds: 3_600).run().rows == 2)
+        let yesterday = try reserve(key, 300, day: 20250614)
+        try bench.settle(try reserve(key, 500, day: 20250614), charge: 70)
+        try bench.settle(try reserve(other, 500, day: 20250614), charge: 90)
+        bench.void(try reserve(key, 500, day: 20250614))
+        try bench.settle(try reserve(key, 400, day: 20250615), charge: 11)
+        _ = try reserve(key, 200, day: 20250615)
+        try bench.settle(yesterday, charge: 5)
+        let late = try reserve(key, 100, day: 20250615)
+        // In the ledger, and held in Redis still.
+        #expect(bench.writer.write([.settlement(bench.committed(late, 40))]).count == 1)
+        let seen = try both(bench, tenant)
+        #expect(seen.isExact && seen.budgets.count == 2)
+        let budget = try #require(seen.budgets.first { $0.key == key.description })
+        #expect(budget.expected == Money(nanodollars: period == .day ? 311 : 586))
+
+        _ = try bench.redis.command(["HINCRBY", QuotaKeys(tenant).budget(of: key), "budget_used", "1"])
+        let wrong = try both(bench, tenant)
+        #expect(!wrong.isExact && wrong.drift == .zero)
+        #expect(wrong.budgets.map(\.drift.nanodollars).sorted() == [0, 1])
     }
 
     @Test(arguments: [-1, 1] as [Int64]) func `a nano-dollar too many or too few is seen`(change: Int64)

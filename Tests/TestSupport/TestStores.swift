@@ -71,9 +71,12 @@ package final class TestStores: Sendable {
     }
 
     /// Creates an API key and returns its text.
-    package func makeKey(_ tenant: TenantID, allowedModels: [String]? = nil) throws -> String {
+    package func makeKey(
+        _ tenant: TenantID, allowedModels: [String]? = nil, budget: KeyBudget? = nil
+    ) throws -> String {
         let secret = try TenantRegister(database: money.database).createKey(
-            for: tenant, label: "test", allowedModels: allowedModels, pepper: configuration.pepper)
+            for: tenant, label: "test", allowedModels: allowedModels, budget: budget,
+            pepper: configuration.pepper)
         return try #require(secret).text
     }
 
