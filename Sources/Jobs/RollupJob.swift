@@ -34,6 +34,14 @@ package struct RollupJob: Sendable {
         self.stepMilliseconds = stepMilliseconds
     }
 
+    /// Says what ``run()`` would do, and changes nothing.
+    package func dryRun() throws(JobError) -> Summary {
+        try JobError.database { () throws(PostgresError) in
+            let (step, isHeldBack) = try ledger.rollUpAhead(behindSeconds: behindSeconds)
+            return Summary(rows: step.rows, watermark: step.watermark, isHeldBack: isHeldBack)
+        }
+    }
+
     /// Rolls up once.
     package func run() throws(JobError) -> Summary {
         try JobError.database { () throws(PostgresError) in

@@ -1,4 +1,4 @@
-import Core
+package import Core
 package import Ledger
 import Postgres
 package import Quota
@@ -53,14 +53,20 @@ package struct Sweeper: Sendable {
     /// Sweeps once.
     ///
     /// The caller holds the job's lock: two sweepers would only do the same work twice.
-    package func run() throws(JobError) -> Summary {
+    ///
+    /// - Parameters:
+    ///   - tenant: Whose rows and holds; nil for everybody's.
+    ///   - isDryRun: Only looks: what would be done is counted.
+    package func run(only tenant: TenantID? = nil, isDryRun: Bool = false) throws(JobError) -> Summary {
         var summary = Summary()
-        try sweepRows(&summary)
-        try sweepHolds(&summary)
+        try sweepRows(tenant, isDryRun, &summary)
+        try sweepHolds(tenant, isDryRun, &summary)
         return summary
     }
 
-    private func sweepRows(_ summary: inout Summary) throws(JobError) {
+    private func sweepRows(
+        _ tenant: TenantID?, _ isDryRun: Bool, _ summary: inout Summary
+    ) throws(JobError) {
         // Ids carry their host's clock: one that is behind by less than this is still seen.
         let slackMilliseconds: Int64 = 86_400_000
         // Read before the rows: whatever becomes pending later is younger.
@@ -74,18 +80,19 @@ package struct Sweeper: Sendable {
             page = try JobError.database { () throws(PostgresError) in
                 try ledger.pendingRows(since: since, countMax: pageMax)
             }
-            for row in page {
-                if !end(row, &summary) { oldestLeft = min(oldestLeft, row.trace) }
+            for row in page where tenant == nil || row.tenant == tenant {
+                if !end(row, isDryRun, &summary) { oldestLeft = min(oldestLeft, row.trace) }
             }
             since = page.last?.trace.successor ?? since
         } while page.count == pageMax
+        guard tenant == nil, !isDryRun else { return }
         try JobError.database { () throws(PostgresError) in
             try ledger.setWatermark(of: Sweeper.name, to: oldestLeft)
         }
     }
 
     /// Ends a row that nobody else will; whether it is not pending any more.
-    private func end(_ row: OrphanedRow, _ summary: inout Summary) -> Bool {
+    private func end(_ row: OrphanedRow, _ isDryRun: Bool, _ summary: inout Summary) -> Bool {
         var settlement = RowSettlement(tenant: row.tenant, trace: row.trace, status: .voided)
         settlement.isError = true
         settlement.errorCode = "OWNER_DIED"
@@ -107,7 +114,7 @@ package struct Sweeper: Sendable {
             settlement.interruptedBy = "crash"
             settlement.hasCheckpoint = true
         }
-        switch writer.write(.settlement(settlement)) {
+        switch isDryRun ? .written : writer.write(.settlement(settlement)) {
         case .written:
             if settlement.status == .committed { summary.committed += 1 } else { summary.voided += 1 }
             return true
@@ -118,8 +125,13 @@ package struct Sweeper: Sendable {
         }
     }
 
-    private func sweepHolds(_ summary: inout Summary) throws(JobError) {
-        let tenants = try JobError.redis { () throws(QuotaError) in try quota.tenantsWithHolds() }
+    private func sweepHolds(
+        _ tenant: TenantID?, _ isDryRun: Bool, _ summary: inout Summary
+    ) throws(JobError) {
+        var tenants: Set<TenantID> = tenant.map { [$0] } ?? []
+        if tenant == nil {
+            tenants = try JobError.redis { () throws(QuotaError) in try quota.tenantsWithHolds() }
+        }
         for tenant in tenants.sorted(by: { $0.description < $1.description }) {
             // Holds first, rows after: a row that is not there then was not there when its hold was.
             let holds = try JobError.redis { () throws(QuotaError) in try quota.holds(of: tenant) }
@@ -127,13 +139,14 @@ package struct Sweeper: Sendable {
                 try LedgerReader.rows(ledger.database, holds.map { (tenant, $0.trace) })
             }
             for hold in holds {
-                try sweep(hold, of: tenant, row: rows[hold.trace], &summary)
+                try sweep(hold, of: tenant, row: rows[hold.trace], isDryRun, &summary)
             }
         }
     }
 
     private func sweep(
-        _ hold: StoredHold, of tenant: TenantID, row: StandingRow?, _ summary: inout Summary
+        _ hold: StoredHold, of tenant: TenantID, row: StandingRow?, _ isDryRun: Bool,
+        _ summary: inout Summary
     ) throws(JobError) {
         let age = WallClock.unixMilliseconds - hold.trace.unixMilliseconds
         let decision = HoldSweep(
@@ -143,7 +156,8 @@ package struct Sweeper: Sendable {
         case .leave: return
         case .settle(let end):
             summary.holdsSettled += 1
-            try settle(hold, of: tenant, as: end)
+            if !isDryRun { try settle(hold, of: tenant, as: end) }
+        case .bury where isDryRun: summary.holdsReleased += 1
         case .bury:
             try JobError.database { () throws(PostgresError) in
                 try ledger.insertTombstone(

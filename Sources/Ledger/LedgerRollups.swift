@@ -40,6 +40,17 @@ extension LedgerStore {
         return RollupStep(watermark: watermark, rows: rows.int(0, 1))
     }
 
+    /// What a roll-up of the time older than so many seconds would add, and whether a pending row would end it early.
+    package func rollUpAhead(behindSeconds seconds: Int) throws(PostgresError) -> (
+        RollupStep, isHeldBack: Bool
+    ) {
+        let rows = try database.query(LedgerStatements.countRollup, [.int(Int64(seconds))])
+        guard let end = TraceID(rows.text(0, 1)) else {
+            preconditionFailure("the migration made the watermarks")
+        }
+        return (RollupStep(watermark: end, rows: rows.int(0, 0)), rows.bool(0, 2))
+    }
+
     /// The watermark below which all rows are in the sums.
     package func rollupWatermark() throws(PostgresError) -> TraceID {
         guard let watermark = try watermark(of: "rollup") else {

@@ -56,6 +56,7 @@ extension LedgerStatements {
     static let readOldestRow = Statement(name: "read_oldest_row", sql: PackageResources.read_oldest_row_sql)
     static let lockRollup = Statement(name: "lock_rollup", sql: PackageResources.lock_rollup_sql)
     static let rollUp = Statement(name: "roll_up", sql: PackageResources.roll_up_sql)
+    static let countRollup = Statement(name: "count_rollup", sql: PackageResources.count_rollup_sql)
     static let auditImages = Statement(name: "audit_images", sql: PackageResources.audit_images_sql)
     static let listBudgetKeys = Statement(
         name: "list_budget_keys", sql: PackageResources.list_budget_keys_sql)

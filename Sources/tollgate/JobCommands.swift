@@ -76,6 +76,8 @@ extension JobCommand {
 
         @Option(help: "How old transactions must be; more than clocks of hosts may differ.")
         var behindMinutes = 120
+        @Flag(help: "Only count what would be added: change nothing, tell Prometheus nothing.") var dryRun =
+            false
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -84,7 +86,9 @@ extension JobCommand {
             }
             let stores = try JobStores()
             let job = RollupJob(ledger: stores.ledger, behindSeconds: behindMinutes * 60)
-            let result = try stores.alone("rollup") { () throws(JobError) in try job.run() }
+            let result = try stores.alone("rollup") { () throws(JobError) in
+                try dryRun ? job.dryRun() : job.run()
+            }
             guard let summary = result else { return }
             let moment = Date(timeIntervalSince1970: Double(summary.watermark.unixMilliseconds) / 1_000)
             if output.json {
@@ -98,7 +102,7 @@ extension JobCommand {
                         + moment.formatted(.iso8601)
                         + (summary.isHeldBack ? ", where one is still pending" : ""))
             }
-            try JobStores.publish(of: "rollup")
+            if !dryRun { try JobStores.publish(of: "rollup") }
         }
     }
 

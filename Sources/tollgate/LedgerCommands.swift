@@ -116,6 +116,9 @@ struct JobCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "End what dead processes left: pending transactions and holds.")
 
+        @Option(help: "Only this tenant's.") var tenant: String?
+        @Flag(help: "Only count what would be ended: end nothing, tell Prometheus nothing.") var dryRun =
+            false
         @Option(help: "How old, in seconds, a hold without a transaction must be.") var holdGraceSeconds = 30
         @OptionGroup var output: OutputOptions
 
@@ -123,16 +126,24 @@ struct JobCommand: ParsableCommand {
             guard (1...86_400).contains(holdGraceSeconds) else {
                 throw ValidationError("--hold-grace-seconds: 1 to 86400")
             }
+            let id = try tenant.map { try parseTenant($0) }
             let stores = try CommandStores()
+            if let id { _ = try stores.tenants.required(id) }
             try attempt { () throws(SettlementError) in try stores.money.registerRedis() }
             let sweeper = Sweeper(
                 ledger: stores.money.ledger, writer: stores.money.writer, quota: stores.money.quota,
                 holdGraceSeconds: holdGraceSeconds)
             let result = try attempt {
-                try stores.money.ledger.withJobLock("sweep") { () throws(JobError) in try sweeper.run() }
+                try stores.money.ledger.withJobLock("sweep") { () throws(JobError) in
+                    try sweeper.run(only: id, isDryRun: dryRun)
+                }
             }
             guard let summary = result else {
-                print("sweep: another process is sweeping; nothing to do")
+                if output.json {
+                    printJSON([("already_running", .bool(true))])
+                } else {
+                    print("sweep: another process is sweeping; nothing to do")
+                }
                 return
             }
             if output.json {
@@ -149,7 +160,7 @@ struct JobCommand: ParsableCommand {
                         + "\(summary.holdsReleased) holds released, \(summary.alive) still running, \(summary.failed) failed"
                 )
             }
-            try JobStores.publish(of: "sweep")
+            if !dryRun, id == nil { try JobStores.publish(of: "sweep") }
             guard summary.failed == 0 else { throw ExitCode.failure }
         }
     }

@@ -41,6 +41,8 @@ import Threads
         }
         bench.void(try bench.reserve(tenant, 7, trace: trace(minutesAgo: 80)))
         try charge(bench, tenant, 500, minutesAgo: 0)
+        let ahead = try RollupJob(ledger: bench.ledger, behindSeconds: 3_600).dryRun()
+        #expect(ahead.rows == 4 && !ahead.isHeldBack)
         let first = try rollUp(bench)
         #expect(first.rows == 4 && !first.isHeldBack)
         for _ in 0..<2 { #expect(try rollUp(bench).rows == 0) }

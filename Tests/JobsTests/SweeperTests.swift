@@ -25,6 +25,17 @@ import Threads
         #expect(books.image?.balance == Money(nanodollars: 1_000) && books.image?.dailyUsed == 0)
     }
 
+    @Test func `a dry run counts and ends nothing, and a sweep of one tenant ends no other's rows`() throws {
+        let bench = try SettlementBench()
+        let tenants = try ["a", "b"].map { try bench.makeTenant($0, balance: 1_000) }
+        let holds = try tenants.map { try bench.reserve($0, 300) }
+        #expect(try bench.sweep(isDryRun: true) == Sweeper.Summary(voided: 2))
+        #expect(try bench.sweep(only: tenants[1]) == Sweeper.Summary(voided: 1, holdsSettled: 1))
+        #expect(try holds.map { try bench.row($0)?.status } == [.pending, .voided])
+        #expect(try bench.sweep() == Sweeper.Summary(voided: 1, holdsSettled: 1))
+        for tenant in tenants { try bench.expectExactBooks(tenant) }
+    }
+
     @Test func `rows of a process that renews its lease are never touched`() throws {
         let bench = try SettlementBench()
         let tenant = try bench.makeTenant(balance: 1_000)

@@ -231,10 +231,12 @@ package struct SettlementBench: Sendable {
 
     /// Sweeps once, as the job does.
     @discardableResult
-    package func sweep(graceSeconds: Int = 0, pageMax: Int = 10_000) throws -> Sweeper.Summary {
+    package func sweep(
+        graceSeconds: Int = 0, pageMax: Int = 10_000, only tenant: TenantID? = nil, isDryRun: Bool = false
+    ) throws -> Sweeper.Summary {
         try Sweeper(
             ledger: ledger, writer: writer, quota: quota, holdGraceSeconds: graceSeconds, pageMax: pageMax
-        ).run()
+        ).run(only: tenant, isDryRun: isDryRun)
     }
 
     /// What the checks of the books read with.
