@@ -2,6 +2,7 @@ import ArgumentParser
 import Core
 import Gateway
 import JSON
+import Quota
 import Tenancy
 
 /// The command `tollgate key …`.
@@ -98,6 +99,7 @@ struct KeyCommand: ParsableCommand {
             let stores = try CommandStores()
             if let id { _ = try stores.tenants.required(id) }
             let keys = try attempt { try stores.tenants.keys(of: id, after: after, countMax: limit) }
+            let used = Self.used(by: keys, stores)
             if output.json {
                 printJSONList(
                     keys.map { key in
@@ -109,19 +111,34 @@ struct KeyCommand: ParsableCommand {
                             ("revoked_at", JSONValue(key.revokedAt)),
                             ("budget_limit", JSONValue(key.budget?.limit?.description)),
                             ("budget_period", JSONValue(key.budget?.period.rawValue)),
+                            ("budget_used", JSONValue(used[key.id]?.description)),
                         ]
                     })
             } else {
                 printTable(
-                    ["key", "tenant", "status", "created", "models", "budget", "name"],
+                    ["key", "tenant", "status", "created", "models", "budget", "used", "name"],
                     keys.map { key in
                         [
                             key.id, key.tenant, key.status, key.createdAt,
                             key.allowedModels?.joined(separator: " ") ?? "all", key.budget?.text ?? "none",
-                            key.label,
+                            used[key.id].map { "$\($0)" } ?? "-", key.label,
                         ]
                     })
             }
+        }
+
+        /// What is used of budgets, holds included, as Redis has it; nothing of tenants that are not loaded, or when Redis is away.
+        private static func used(by keys: [ListedKey], _ stores: CommandStores) -> [String: Money] {
+            var used: [String: Money] = [:]
+            do throws(QuotaError) {
+                for key in keys where key.budget?.limit != nil {
+                    guard let id = APIKeyID(key.id), let tenant = TenantID(key.tenant) else { continue }
+                    used[key.id] = try stores.money.quota.budget(of: id, tenant: tenant)?.used
+                }
+            } catch {
+                _ = fail("used budgets are not known: \(error)")
+            }
+            return used
         }
     }
 

@@ -178,12 +178,23 @@ import Testing
         try expectNoStart(stores, "synchronous_commit is off")
     }
 
+    @Test func `a Redis without an append-only file is warned of, or refused where that is asked for`() throws
+    {
+        let own = try TestGateway(redisSettings: ["appendonly": "no"])
+        #expect(try TestHTTP.get(own.url + "/readyz").status == 200)
+        let log = try String(contentsOfFile: own.tollgatedLogPath, encoding: .utf8)
+        #expect(log.contains("Redis: appendonly is no"))
+        try expectNoStart(
+            own.stores, "cannot start: Redis: appendonly is no", ["TOLLGATE_REDIS_AOF": "require"])
+    }
+
     /// Starts tollgated and checks that it gives up, and why.
     private func expectNoStart(
-        _ stores: TestStores, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation
+        _ stores: TestStores, _ reason: String, _ more: [String: String] = [:],
+        sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let directory = try TemporaryDirectory()
-        var environment = stores.environment
+        var environment = stores.environment.merging(more) { $1 }
         environment["TOLLGATE_SOCKET"] = directory.path + "/tollgated.sock"
         let outcome = try TestCommand.run(
             [TestGateway.programs + "/tollgated"], environment, seconds: 20)

@@ -174,7 +174,9 @@ import Testing
         #expect(try Eventually.holds { try gateway.chat(order, key: key).status == 200 })
         let listed = try json(["key", "list", "--tenant", caller.tenant.description])["data"]
         let keys = try #require(listed as? [[String: Any]])
-        #expect(keys.first { $0["id"] as? String == id }?["budget_limit"] as? String == "5.000000000")
+        let listing = try #require(keys.first { $0["id"] as? String == id })
+        #expect(listing["budget_limit"] as? String == "5.000000000")
+        #expect(listing["budget_used"] as? String == (cost + cost + cost).description)
         try gateway.stores.expectExactBooks(caller.tenant)
     }
 

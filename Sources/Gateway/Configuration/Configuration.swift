@@ -44,6 +44,8 @@ package struct Configuration: Sendable {
     package var databaseConnectionsMax: Int
     /// What is logged.
     package var logLevel: Logger.Level
+    /// Whether a Redis without an append-only file is refused, and not only warned of.
+    package var isAppendOnlyRequired: Bool
     /// Debug builds: where to end the process, for tests.
     package var crashAt: String?
 
@@ -96,6 +98,8 @@ package struct Configuration: Sendable {
         let level = settings.word(
             "TOLLGATE_LOG_LEVEL", default: "info", of: Logger.Level.allCases.map(\.rawValue))
         logLevel = Logger.Level(rawValue: level) ?? .info
+        isAppendOnlyRequired =
+            settings.word("TOLLGATE_REDIS_AOF", default: "warn", of: ["warn", "require"]) == "require"
         crashAt = settings.optionalText("TOLLGATE_CRASH_AT")
         guard settings.mistakes.isEmpty else { throw ConfigurationError(mistakes: settings.mistakes) }
     }

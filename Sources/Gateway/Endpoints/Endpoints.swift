@@ -31,7 +31,7 @@ package struct Endpoints: Sendable {
         chatCompletions = try Workflows.chatCompletions(services)
         admin = AdminEndpoints(services)
         auth = ExternalAuth(keys: services.keys)
-        readiness = Readiness(money: services.money)
+        readiness = Readiness(services)
     }
 
     /// Answers one request.

@@ -6,10 +6,12 @@ import Schema
 /// Whether this process may serve billed requests, and if not, why.
 package struct Readiness: Sendable {
     private let money: MoneyStores
+    private let isAppendOnlyRequired: Bool
 
     /// Creates the checks over a process's stores.
-    package init(money: MoneyStores) {
-        self.money = money
+    package init(_ services: Services) {
+        money = services.money
+        isAppendOnlyRequired = services.configuration.isAppendOnlyRequired
     }
 
     /// One thing that was checked.
@@ -45,16 +47,27 @@ package struct Readiness: Sendable {
     }
 
     private func redisProblem() -> String? {
-        do throws(RedisError) { return try evictionProblem() } catch { return "\(error)" }
+        do throws(RedisError) { return try redisSettings().problem } catch { return "\(error)" }
     }
 
-    /// Why the Redis that answers must not be used; nil when it may.
-    func evictionProblem() throws(RedisError) -> String? {
-        let reply = try money.redis.command(["INFO", "memory"]).text ?? ""
-        let policy = reply.split(whereSeparator: \.isNewline).first { $0.hasPrefix("maxmemory_policy:") }
-        guard let policy, policy.hasSuffix(":noeviction") else {
-            return "maxmemory-policy is not noeviction: Redis could drop balances; set it in redis.conf"
+    /// Why the Redis that answers must not be used, and what an operator should know of it; nil where all is well.
+    func redisSettings() throws(RedisError) -> (problem: String?, warning: String?) {
+        guard try fact("maxmemory_policy", of: "memory") == "noeviction" else {
+            return (
+                "maxmemory-policy is not noeviction: Redis could drop balances; set it in redis.conf", nil
+            )
         }
-        return nil
+        guard try fact("aof_enabled", of: "persistence") == "1" else {
+            let text =
+                "appendonly is no: after each restart of Redis every balance is rebuilt; set it to yes in redis.conf"
+            return isAppendOnlyRequired ? (text, nil) : (nil, text)
+        }
+        return (nil, nil)
+    }
+
+    private func fact(_ name: String, of section: String) throws(RedisError) -> Substring? {
+        let reply = try money.redis.command(["INFO", section]).text ?? ""
+        return reply.split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(name):") }?
+            .dropFirst(name.utf8.count + 1)
     }
 }

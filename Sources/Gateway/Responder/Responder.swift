@@ -120,9 +120,9 @@ package final class Responder: Sendable {
             throw StartError(description: "PostgreSQL: \(error)")
         }
         // One that does not answer yet is waited for: /readyz tells.
-        if let problem = try? Readiness(money: services.money).evictionProblem() {
-            throw StartError(description: "Redis: \(problem)")
-        }
+        let redis = try? Readiness(services).redisSettings()
+        if let problem = redis?.problem { throw StartError(description: "Redis: \(problem)") }
+        if let warning = redis?.warning { services.logger.warning("Redis: \(warning)") }
         // Without a catalogue every model would be unknown to its clients.
         guard reload(services) else {
             throw StartError(description: "PostgreSQL: the catalogue cannot be read")
