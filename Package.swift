@@ -85,7 +85,7 @@ let package = Package(
         module("Schema", ["Postgres"], resources: [.embedInCode("Migrations"), .embedInCode("SQL")]),
 
         // Owns: the money protocol where Quota and Ledger meet.
-        module("Settlement", ["Core", "Ledger", "Postgres", "Quota", "Redis", "Threads"]),
+        module("Settlement", ["Core", "Ledger", "Postgres", "Quota", "Redis", "Threads", metrics]),
 
         // Owns: the workflow of each endpoint, admin endpoints, configuration, errors to HTTP.
         module(

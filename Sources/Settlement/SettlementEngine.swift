@@ -23,14 +23,14 @@ package final class SettlementEngine: Sendable {
     package init(
         quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
         retries: SettlementRetries, settleWait: SettleWait = .none,
-        crashPoints: CrashPoints = CrashPoints()
+        crashPoints: CrashPoints = CrashPoints(), times: TripTimes = .untold
     ) {
         self.quota = quota
         self.ledger = ledger
         self.builder = builder
         self.retries = retries
         credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
-        lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints)
+        lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints, times: times)
         self.crashPoints = crashPoints
         room = WaitingRoom(settleWait)
     }

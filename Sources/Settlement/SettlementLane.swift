@@ -33,14 +33,15 @@ final class SettlementLane: Sendable {
     ///   - batchMax: The most holds in one turn.
     ///   - waitingMax: The most threads that may wait.
     init(
-        quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, batchMax: Int = 512,
-        waitingMax: Int = 16_384
+        quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, times: TripTimes = .untold,
+        batchMax: Int = 512, waitingMax: Int = 16_384
     ) {
         let queue = SettlementQueue(batchMax: batchMax, waitingMax: waitingMax)
         self.queue = queue
         // Without a thread the queue is closed, and every request is told.
         thread = try? WorkerThread(name: "settlement") {
-            var turns = SettlementTurns(quota: quota, writer: writer, crashPoints: crashPoints)
+            var turns = SettlementTurns(
+                quota: quota, writer: writer, crashPoints: crashPoints, times: times)
             while let tickets = queue.take(waits: turns.isIdle) { turns.run(tickets) }
         }
         if thread == nil { queue.close() }

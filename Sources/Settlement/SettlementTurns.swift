@@ -8,6 +8,7 @@ struct SettlementTurns {
     private let quota: QuotaStore
     private let writer: LedgerWriter
     private let crashPoints: CrashPoints
+    private let times: TripTimes
 
     /// Holds whose rows the last turn has ended: Redis is to be told.
     private var ended: [Ending] = []
@@ -32,7 +33,8 @@ struct SettlementTurns {
         var deducted: Result<DeductReply, QuotaError>?
     }
 
-    init(quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints) {
+    init(quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, times: TripTimes) {
+        self.times = times
         self.quota = quota
         self.writer = writer
         self.crashPoints = crashPoints
@@ -66,9 +68,11 @@ struct SettlementTurns {
             settlements.append(
                 HoldSettlement(ending.hold, end, tokens: ending.settlement.usage.total))
         }
+        let began = Deadline.now
         let replies = quota.exchange(settling: settlements, taking: takings.map { HoldOrder($0.order) }) {
             [answers] in answers.give()
         }
+        if !settlements.isEmpty || !takings.isEmpty { times.noteRedis(since: began) }
         for (place, reply) in replies.deducted.enumerated() {
             takings[place].deducted = reply
             if case .failure = reply { isSmooth = false }
@@ -99,7 +103,9 @@ struct SettlementTurns {
         }
         rows += endings.map { .settlement($0.settlement) }
         if !isSmooth { answers.give() }
+        let began = Deadline.now
         var outcomes = writer.write(rows) { answers.give() }[...]
+        if !rows.isEmpty { times.noteLedger(since: began) }
         answers.give()
         for taking in held {
             let inserted = outcomes.removeFirst()

@@ -186,6 +186,30 @@ import Threads
     private let requests: Substring = #"tollgate_requests_total{status="200",kind="plain",code=""}"#
     private let steps: Substring = #"tollgate_step_seconds_count{step="billing"}"#
 
+    @Test func `a request needs two trips to Redis and two commits, and no more`() throws {
+        let caller = try EndpointsCaller("trips", at: gateway)
+        func counts() -> (redis: Double, commits: Double, writes: Double) {
+            let told = figures(0)
+            return (
+                told[#"tollgate_store_seconds_count{store="redis"}"#] ?? 0,
+                told[#"tollgate_store_seconds_count{store="postgresql"}"#] ?? 0,
+                told["tollgate_redis_writes_total"] ?? 0
+            )
+        }
+        // The first one loads the tenant.
+        #expect(statuses(caller) == [200, 200])
+        usleep(1_500_000)
+        let before = counts()
+        let began = Deadline.now
+        for _ in 0..<10 { #expect(statuses(caller) == [200, 200]) }
+        usleep(1_500_000)
+        let after = counts()
+        #expect(after.redis - before.redis == 40 && after.commits - before.commits == 40)
+        // Once a second each process also tells which tenants have changed.
+        let seconds = Double(began.elapsedNanoseconds) / 1e9 + 1
+        #expect(after.writes - before.writes <= 40 + 2 * seconds, "\(after) after \(before)")
+    }
+
     @Test func `whichever process is asked tells the metrics of all, and a kill takes none of them back`()
         throws
     {

@@ -30,7 +30,8 @@ package struct MoneyStores: Sendable {
     ///   - programName: What PostgreSQL shows as the application.
     package init(
         _ configuration: StoreConfiguration, owner: String, programName: String, connectionsMax: Int,
-        settleWait: SettleWait = .none, crashPoints: CrashPoints = CrashPoints()
+        settleWait: SettleWait = .none, crashPoints: CrashPoints = CrashPoints(),
+        times: TripTimes = .untold
     ) {
         database = PostgresPool(
             configuration.databaseConfiguration(name: programName, connectionsMax: connectionsMax))
@@ -47,7 +48,7 @@ package struct MoneyStores: Sendable {
         retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
         settlement = SettlementEngine(
             quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries,
-            settleWait: settleWait, crashPoints: crashPoints)
+            settleWait: settleWait, crashPoints: crashPoints, times: times)
     }
 
     /// Learns which life of Redis answers, so that scripts accept this process's commands.

@@ -54,7 +54,7 @@ package struct Services: Sendable {
             settleWait: SettleWait(
                 milliseconds: configuration.settleWaitMilliseconds,
                 waitersMax: max(1, configuration.responder.workersMax / 10)),
-            crashPoints: crashPoints)
+            crashPoints: crashPoints, times: TripTimes(metrics))
         keys = KeyDirectory(
             database: money.database, pepper: configuration.store.pepper,
             keepSeconds: configuration.reloadSeconds)
