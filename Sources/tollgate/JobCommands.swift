@@ -53,7 +53,13 @@ extension JobCommand {
         }
 
         private static func printText(_ summary: ConsistencyJob.Summary) {
-            for tenant in summary.differing { print("\(tenant.tenant): \(tenant.words)") }
+            for tenant in summary.differing.prefix(differencesShown) {
+                print("\(tenant.tenant): \(tenant.words)")
+            }
+            if summary.differing.count > differencesShown {
+                print(
+                    "and \(summary.differing.count - differencesShown) more; 'tollgate reconcile' lists all")
+            }
             for problem in summary.problems { print(problem) }
             let holds =
                 summary.holds == 0

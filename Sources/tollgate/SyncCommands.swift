@@ -63,6 +63,9 @@ extension JobCommand {
         }
     }
 
+    /// How many tenants that differ are named: a line each is enough to begin with.
+    static let differencesShown = 20
+
     private static func sync(
         _ job: String, _ options: SyncOptions, _ output: OutputOptions,
         _ work: (JobStores, SyncScope) throws(JobError) -> SyncSummary
@@ -75,13 +78,21 @@ extension JobCommand {
         let result = try stores.alone(job) { () throws(JobError) in try work(stores, scope) }
         guard let summary = result else { return }
         if let failure = summary.firstFailure { _ = fail(failure) }
-        for difference in summary.differences { _ = fail(difference) }
+        for difference in summary.differences.prefix(differencesShown) { _ = fail(difference) }
+        if summary.differences.count > differencesShown {
+            _ = fail(
+                "and \(summary.differences.count - differencesShown) more; 'tollgate reconcile' lists all")
+        }
         if output.json {
             printJSON([
                 ("success", JSONValue(Int64(summary.success))),
                 ("failure", JSONValue(Int64(summary.failure))),
                 ("absent", JSONValue(Int64(summary.absent))), ("total", JSONValue(Int64(summary.total))),
-                ("differences", .array(summary.differences.map { .string($0) })),
+                (
+                    "differences",
+                    .array(summary.differences.prefix(differencesShown).map { .string($0) })
+                ),
+                ("differing", JSONValue(Int64(summary.differences.count))),
                 ("unexplained", .string(summary.unexplained.description)),
             ])
         } else {
