@@ -72,8 +72,8 @@ let package = Package(
         // Owns: every Redis key beginning gw:quota: and its Lua.
         module("Quota", ["Core", "Redis"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
-        // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas: what was used and
-        // what it cost, for ever.
+        // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas, idempotency_keys,
+        // idempotent_answers: what was used and what it cost, for ever.
         module("Ledger", ["Core", "Postgres", "Threads"], resources: [.embedInCode("SQL")]),
         // Owns: the order in which candidates are tried.
         module("Routing", ["Core"]),
@@ -93,7 +93,7 @@ let package = Package(
             [
                 "CLinux", "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger",
                 "Observability", "Postgres", "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy",
-                "Threads", logging, metrics,
+                "Threads", crypto, logging, metrics,
             ]),
         // Owns: what timers run.
         module(

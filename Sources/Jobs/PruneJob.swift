@@ -13,6 +13,8 @@ package struct PruneJob: Sendable {
         package var owners = 0
         /// Lives of Redis removed that nobody has met for long.
         package var incarnations: Int64 = 0
+        /// Idempotency keys removed that have expired, their answers with them.
+        package var keys = 0
     }
 
     private let ledger: LedgerStore
@@ -34,6 +36,7 @@ package struct PruneJob: Sendable {
             var summary = Summary(partitions: try ledger.makePartitions())
             (summary.checkpoints, summary.owners) = try ledger.removeLeftovers()
             summary.incarnations = try ledger.removeIncarnations(olderThanDays: incarnationDays)
+            summary.keys = try ledger.removeExpiredKeys()
             return summary
         }
     }

@@ -118,7 +118,7 @@ package struct Sweeper: Sendable {
         case .written:
             if settlement.status == .committed { summary.committed += 1 } else { summary.voided += 1 }
             return true
-        case .standing, .fenced: return true
+        case .standing, .fenced, .keyTaken: return true
         case .failed, .unknown:
             summary.failed += 1
             return false

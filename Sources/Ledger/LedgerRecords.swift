@@ -30,6 +30,8 @@ package struct PendingRow: Sendable {
     package let model: String
     /// Whether the answer is a stream.
     package let isStream: Bool
+    /// The claim without which the row is not inserted either; it needs an API key.
+    package var claim: IdempotencyClaim?
 
     /// Creates a pending row.
     package init(
@@ -98,6 +100,8 @@ package struct RowSettlement: Sendable {
     package var latencyMilliseconds: Int64?
     /// Whether a stream checkpoint was written that is not needed any more.
     package var hasCheckpoint = false
+    /// The answer that is kept together with the charge.
+    package var answer: StoredAnswer?
 
     /// Creates the end of a row; the rest is set by name.
     package init(tenant: TenantID, trace: TraceID, status: TransactionStatus) {

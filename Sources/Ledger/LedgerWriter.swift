@@ -24,6 +24,8 @@ package final class LedgerWriter: Sendable {
         case standing(StandingRow)
         /// Nothing was written: no row under the trace (for a pending row: its epoch is not current).
         case fenced
+        /// Nothing was written: the idempotency key stands for another request.
+        case keyTaken
         /// Nothing was written, for sure.
         case failed(PostgresError)
         /// Perhaps written: the answer to COMMIT was lost and repeating it failed too.
@@ -38,6 +40,9 @@ package final class LedgerWriter: Sendable {
         "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off",
         "enable_mergejoin": "off", "jit": "off",
     ]
+
+    /// The most bytes of answers in one database transaction, unless one alone has more.
+    private static let answerBytesMax = 16 * 1_024 * 1_024
 
     private let lane: BatchLane<Write, Outcome>
     private let batch: LedgerBatch
@@ -74,11 +79,25 @@ package final class LedgerWriter: Sendable {
     ///
     /// - Parameter meanwhile: Runs when it has been sent, before the answer is waited for: any number of times.
     package func write(_ writes: [Write], meanwhile: () -> Void = {}) -> [Outcome] {
-        guard writes.count > batchMax else {
+        let first = firstBatch(writes)
+        guard first < writes.count else {
             return writes.isEmpty ? [] : batch.run(writes, meanwhile: meanwhile)
         }
-        return batch.run(Array(writes[..<batchMax]), meanwhile: meanwhile)
-            + write(Array(writes[batchMax...]), meanwhile: meanwhile)
+        return batch.run(Array(writes[..<first]), meanwhile: meanwhile)
+            + write(Array(writes[first...]), meanwhile: meanwhile)
+    }
+
+    /// How many writes make the first database transaction: all, unless they are too many or their answers too large.
+    private func firstBatch(_ writes: [Write]) -> Int {
+        let most = min(writes.count, batchMax)
+        var bytes = 0
+        for index in 0..<most {
+            if case .settlement(let settlement) = writes[index] {
+                bytes += settlement.answer?.body?.count ?? 0
+            }
+            if bytes > LedgerWriter.answerBytesMax, index > 0 { return index }
+        }
+        return most
     }
 }
 
@@ -107,8 +126,9 @@ struct LedgerBatch: Sendable {
             do throws(PostgresError) {
                 if try commit(writes, meanwhile: meanwhile) { return writes.map { _ in .written } }
                 // From here on rows may stand, whatever becomes of the question which.
+                let isRepeated = wasUnknown
                 wasUnknown = true
-                return try standing(writes)
+                return try standing(writes, isRepeated: isRepeated)
             } catch {
                 wasUnknown = wasUnknown || error.isOutcomeUnknown
                 guard wasUnknown, !error.isRefusal, attempt < attemptsMax else {
@@ -136,9 +156,11 @@ struct LedgerBatch: Sendable {
         _ writes: [LedgerWriter.Write], meanwhile: () -> Void
     ) throws(PostgresError) -> Bool {
         var pending: [PendingRow] = []
+        var claimed: [PendingRow] = []
         var settlements: [RowSettlement] = []
         for write in writes {
             switch write {
+            case .pending(let row) where row.claim != nil: claimed.append(row)
             case .pending(let row): pending.append(row)
             case .settlement(let settlement): settlements.append(settlement)
             }
@@ -147,7 +169,11 @@ struct LedgerBatch: Sendable {
         if !pending.isEmpty {
             statements.append((LedgerStatements.insertPending, pending.values(owner: owner)))
         }
+        if !claimed.isEmpty {
+            statements.append((LedgerStatements.insertClaimed, claimed.claimedValues(owner: owner)))
+        }
         if !settlements.isEmpty { statements.append((LedgerStatements.settle, settlements.values)) }
+        let counted = statements.count
         let overruns = settlements.filter { $0.overrun > .zero }
         if !overruns.isEmpty {
             statements.append((LedgerStatements.insertHouseEntries, overruns.overrunValues))
@@ -155,19 +181,30 @@ struct LedgerBatch: Sendable {
         let streamed = settlements.filter { $0.hasCheckpoint }
         if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
 
-        let results = try database.transaction(statements, meanwhile: meanwhile)
-            .prefix((pending.isEmpty ? 0 : 1) + (settlements.isEmpty ? 0 : 1))
+        if let answers = settlements.answerValues {
+            statements.append((LedgerStatements.insertAnswers, answers))
+        }
+
+        let results = try database.transaction(statements, meanwhile: meanwhile).prefix(counted)
         // Each statement names a row once at most.
         return results.reduce(0) { $0 + $1.affectedRows } == writes.count
     }
 
     /// What stands in the ledger after a batch that did not find everything as it should be.
-    private func standing(
-        _ writes: [LedgerWriter.Write]
+    ///
+    /// - Parameter isRepeated: Whether an earlier try may still be on its way. It finds another epoch no more current than this one did,
+    ///   but a key that was taken may be free by then.
+    func standing(
+        _ writes: [LedgerWriter.Write], isRepeated: Bool
     ) throws(PostgresError) -> [LedgerWriter.Outcome] {
         let rows = try LedgerReader.rows(database, writes.map { ($0.tenant, $0.trace) })
+        let taken = try LedgerReader.takenKeys(
+            database, writes.compactMap { rows[$0.trace] == nil ? $0.claimed : nil })
         return writes.map { write in
-            guard let row = rows[write.trace] else { return .fenced }
+            guard let row = rows[write.trace] else {
+                guard taken.contains(write.trace) else { return .fenced }
+                return isRepeated ? .unknown(.timeout) : .keyTaken
+            }
             return write.isFulfilled(by: row, owner: owner) ? .written : .standing(row)
         }
     }
@@ -196,6 +233,12 @@ extension LedgerWriter.Write {
         case .pending(let row): row.tenant
         case .settlement(let settlement): settlement.tenant
         }
+    }
+
+    /// The row that is to be inserted together with a claim.
+    var claimed: PendingRow? {
+        guard case .pending(let row) = self, row.claim != nil else { return nil }
+        return row
     }
 
     /// Whether the row that stands is what this write asked for: then an earlier try of it got through.

@@ -19,6 +19,8 @@ package enum PostgresValue: Sendable, Equatable {
     case optionalTextArray([String?])
     /// A `uuid[]`.
     case uuidArray([UUIDBits])
+    /// A `bytea[]` with elements that may be null.
+    case optionalBytesArray([[UInt8]?])
 
     /// The text, or null.
     package static func text(orNull text: String?) -> PostgresValue {
@@ -46,6 +48,7 @@ package struct UUIDBits: Sendable, Equatable {
 /// The type of an array's elements: its number in `pg_type.dat`, the same on every server.
 private enum ElementType: UInt32 {
     case bool = 16
+    case bytea = 17
     case bigint = 20
     case text = 25
     case uuid = 2950
@@ -143,6 +146,10 @@ struct ParameterBuffer {
                 if let text { try append(element: text) } else { appendNullElement() }
             }
             format = Self.binaryFormat
+        case .optionalBytesArray(let elements):
+            beginArray(of: .bytea, count: elements.count)
+            for element in elements { append(element: element) }
+            format = Self.binaryFormat
         case .uuidArray(let uuids):
             beginArray(of: .uuid, count: uuids.count)
             for uuid in uuids {
@@ -199,6 +206,12 @@ struct ParameterBuffer {
         let start = bytes.count
         text.withUTF8 { bytes += $0 }
         try refuseZero(from: start)
+    }
+
+    private mutating func append(element data: [UInt8]?) {
+        guard let data else { return appendNullElement() }
+        append(word: UInt32(data.count))
+        bytes += data
     }
 
     private mutating func appendNullElement() {

@@ -1,4 +1,5 @@
 package import Core
+package import Ledger
 package import Quota
 
 /// What a request asks of the settlement: the hold, and what the ledger's row says of the request.
@@ -27,13 +28,17 @@ package struct ReserveOrder: Sendable {
     package let hasBudget: Bool
     /// The version of the tenant's limits that the caller knows.
     package let limitsVersion: Int64
+    /// The claim without which it is not admitted.
+    package let claim: IdempotencyClaim?
 
     /// Creates an order.
     package init(
         tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period,
         deadlineMilliseconds: Int64, capability: String, model: String, isStream: Bool, tokens: Int64 = 0,
-        hasBudget: Bool = false, limitsVersion: Int64 = 0
+        hasBudget: Bool = false, limitsVersion: Int64 = 0, claim: IdempotencyClaim? = nil
     ) {
+        precondition(claim == nil || key != nil, "an idempotency key belongs to an API key")
+        self.claim = claim
         self.tokens = tokens
         self.hasBudget = hasBudget
         self.limitsVersion = limitsVersion

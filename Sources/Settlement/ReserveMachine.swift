@@ -107,6 +107,9 @@ package struct ReserveMachine: Sendable {
         case .standing:
             afterRelease = .conflict
             return .release(held)
+        case .keyTaken:
+            afterRelease = .keyInUse
+            return .release(held)
         case .failed(let error):
             afterRelease = .unavailable("PostgreSQL: \(error)")
             return .release(held)

@@ -31,7 +31,7 @@ package struct RowEnd: Sendable, Equatable {
         switch outcome {
         case .written: self = wanted
         case .standing(let row): self.init(charge: row.charge, status: row.status)
-        case .fenced, .failed, .unknown: return nil
+        case .fenced, .keyTaken, .failed, .unknown: return nil
         }
     }
 }

@@ -67,7 +67,7 @@ package struct SettleMachine: Sendable {
         }
         switch outcome {
         case .failed(let error), .unknown(let error): return later("\(error)")
-        case .written, .standing, .fenced:
+        case .written, .standing, .fenced, .keyTaken:
             // A database that was restored, or a standby that took over, has lost the row: nothing can be charged to it.
             return later("the ledger has lost the row of this request")
         }

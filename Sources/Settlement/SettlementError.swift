@@ -8,6 +8,8 @@ package enum SettlementError: Error, Sendable {
     case unavailable(String)
     /// The trace already stands for something else.
     case conflict
+    /// Another request has the idempotency key.
+    case keyInUse
     /// The ledger knows no such tenant.
     case unknownTenant
     /// The charge is not durable yet; it stays queued and the row stays pending.

@@ -59,7 +59,7 @@ package final class SettlementRetries: Sendable {
         switch outcome {
         case .failed(let error) where !error.isAboutTheServer: break
         case .failed, .unknown: state.withLock { $0.failedAt = .now }
-        case .written, .standing, .fenced:
+        case .written, .standing, .fenced, .keyTaken:
             // Only a failure is written down, so the ordinary path takes the lock and nothing else.
             state.withLock { if $0.failedAt != nil { $0.failedAt = nil } }
         }

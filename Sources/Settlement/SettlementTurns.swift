@@ -124,7 +124,7 @@ struct SettlementTurns {
 
     private mutating func note(_ outcome: LedgerWriter.Outcome) {
         switch outcome {
-        case .written, .standing, .fenced: break
+        case .written, .standing, .fenced, .keyTaken: break
         case .failed, .unknown: isSmooth = false
         }
     }
@@ -165,5 +165,6 @@ extension PendingRow {
             balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
             deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
             model: order.model, isStream: order.isStream)
+        claim = order.claim
     }
 }

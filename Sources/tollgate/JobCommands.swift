@@ -131,11 +131,13 @@ extension JobCommand {
                     ("checkpoints_removed", JSONValue(Int64(summary.checkpoints))),
                     ("owners_removed", JSONValue(Int64(summary.owners))),
                     ("incarnations_removed", JSONValue(summary.incarnations)),
+                    ("idempotency_keys_removed", JSONValue(Int64(summary.keys))),
                 ])
             } else {
                 print(
                     "prune: \(summary.partitions) partitions made; \(summary.checkpoints) checkpoints, "
-                        + "\(summary.owners) owners, \(summary.incarnations) incarnations removed")
+                        + "\(summary.owners) owners, \(summary.incarnations) incarnations, "
+                        + "\(summary.keys) idempotency keys removed")
             }
             try JobStores.publish(of: "prune")
         }

@@ -231,6 +231,20 @@ import Threads
         try caller.expectExactCharges(requests: 1)
     }
 
+    // MARK: - Idempotency keys
+
+    @Test(arguments: [
+        ["Idempotency-Key: " + String(repeating: "k", count: 256)], ["Idempotency-Key: clé"],
+        ["Idempotency-Key: a\tb"], ["Idempotency-Key: a", "Idempotency-Key: a"], ["Idempotency-Key: "],
+    ])
+    func `row 37: an idempotency key that is empty, too long, not ASCII or sent twice is refused`(
+        _ headers: [String]
+    ) throws {
+        let target = try BadInputTarget()
+        let answer = try target.send(BadInputHeaderTests.good, headers: headers)
+        try target.expectRefusal(answer, 400, "invalid_idempotency_key")
+    }
+
     // MARK: - Header fields that would steer us
 
     @Test(arguments: [

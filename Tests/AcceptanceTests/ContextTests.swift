@@ -1,6 +1,7 @@
 import Core
 import Dialects
 import Foundation
+import Ledger
 import Tenancy
 import TestSupport
 import Testing
@@ -28,6 +29,8 @@ import Threads
         context.externalAuth = ExternalAuthSection(
             caller: Caller(
                 tenant: Tenant(id: tenant, isSuspended: false, timeZone: "UTC", limits: limits), key: key))
+        context.idempotency = IdempotencySection(
+            claim: IdempotencyClaim(key: "retry-1", bodyHash: Array(repeating: 0, count: 32)))
         context.routing = RoutingSection(candidates: [candidate(1), candidate(2)])
         let held = HeldAmount(
             epoch: 1, rseq: 1, balanceBefore: Money(nanodollars: 100), balanceAfter: Money(nanodollars: 70),
@@ -133,6 +136,9 @@ import Threads
                 "tenant": .text("acme"), "api_key": .text("key1"), "budget_limit": .none,
                 "budget_used": .none,
                 "allowed_models": .list(["large", "small"]), "scopes": .list(["inference"]),
+            ],
+            "idempotency": [
+                "key": .text("retry-1"), "replayed": .none,
             ],
             "routing": [
                 "provider_model_id": .integer(1), "provider": .text("p1"), "upstream_model": .text("up1"),
@@ -310,7 +316,7 @@ import Threads
 
     @Test func `7.3 no two steps claim one name`() {
         #expect(WorkflowContext.doubledNames() == [])
-        #expect(ContextSections.namespaces.count == 8)
+        #expect(ContextSections.namespaces.count == 9)
     }
 
     @Test func `7.3 a namespace that is declared twice is found, with its keys`() {

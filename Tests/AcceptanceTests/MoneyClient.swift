@@ -59,8 +59,14 @@ struct BilledRow: Sendable, Hashable {
 
 extension TestGateway {
     /// Sends a chat request.
-    func chat(_ order: ChatOrder, key: String) throws -> TestHTTP.Answer {
-        try TestHTTP.post(url + "/v1/chat/completions", key: key, order.body)
+    ///
+    /// - Parameter idempotencyKey: Under which it may be sent again.
+    func chat(
+        _ order: ChatOrder, key: String, idempotencyKey: String? = nil
+    ) throws -> TestHTTP.Answer {
+        try TestHTTP.send(
+            "POST", url + "/v1/chat/completions", key: key, body: order.body,
+            headers: idempotencyKey.map { [("idempotency-key", $0)] } ?? [])
     }
 
     /// Sends a chat request as SDKs do: again while the gateway says that it cannot decide right now.

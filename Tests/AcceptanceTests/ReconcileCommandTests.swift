@@ -134,7 +134,10 @@ import Threads
         _ = try reserve(stores, tenant, 500)
         for (job, start) in [
             ("rollup", "rollup: 0 transactions in 0 steps, all up to 20"),
-            ("prune", "prune: 0 partitions made; 0 checkpoints, 0 owners, 0 incarnations removed\n"),
+            (
+                "prune",
+                "prune: 0 partitions made; 0 checkpoints, 0 owners, 0 incarnations, 0 idempotency keys removed\n"
+            ),
             ("quota-sync", "quota-sync: "), ("apikey-sync", "apikey-sync: 0 success, 0 failure, "),
             ("sweep", "sweep: "), ("consistency", "consistency: exact"),
         ] {

@@ -84,6 +84,10 @@ struct SDKOutcome: Decodable {
     let pieces: Int?
     let left_at_ms: Int64?
 
+    // Of requests sent twice.
+    let ids: [String]?
+    let replayed: [String?]?
+
     // Of a mix.
     let outcomes: Int?
     let contents: [String]?

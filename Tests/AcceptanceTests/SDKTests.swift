@@ -163,6 +163,20 @@ import Testing
         #expect(rows.count { $0.isStream } == 33)
     }
 
+    @Test func `requests sent twice under an Idempotency-Key run once, and the SDK reads both answers alike`()
+        throws
+    {
+        let caller = try EndpointsCaller("sdk-twice", at: gateway)
+        let outcome = try caller.sdk("idempotent", "sim-ok")
+        #expect(outcome.contents == [SDKTests.content])
+        #expect(outcome.replayed == [nil, "true"])
+        #expect(outcome.code == "idempotency_key_reused")
+        #expect(outcome.requests == 5)
+        let rows = try caller.expectExactCharges(requests: 2)
+        let plain = try #require(rows.first { !$0.isStream })
+        #expect(outcome.ids == [plain.trace, plain.trace])
+    }
+
     @Test func `models are listed and found, also by a name with a slash`() throws {
         let name = "vendor/model:7b+free"
         try EndpointsCatalog.add(name, upstreamModel: "sim-ok", at: gateway)

@@ -34,9 +34,12 @@ final class StreamingClient {
     }
 
     /// Posts a chat request in HTTP/1.0, whose answer is not chunked: after the head comes the stream itself.
-    func postChat(key: String, _ body: String) {
+    ///
+    /// - Parameter header: One more header line.
+    func postChat(key: String, _ body: String, header: String? = nil) {
         send(
             "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer \(key)\r\n"
+                + (header.map { "\($0)\r\n" } ?? "")
                 + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body)
     }
 

@@ -180,10 +180,14 @@ struct StreamingScene {
     }
 
     /// Asks for a completion.
-    func ask(isStream: Bool = true, _ members: String = "") throws -> StreamingClient {
+    func ask(
+        isStream: Bool = true, _ members: String = "", idempotencyKey: String? = nil
+    ) throws -> StreamingClient {
         let client = try StreamingClient(gateway.url)
         let all = (isStream ? [#""stream":true"#] : []) + (members.isEmpty ? [] : [members])
-        client.postChat(key: caller.key, EndpointsCaller.body(model, all.joined(separator: ",")))
+        client.postChat(
+            key: caller.key, EndpointsCaller.body(model, all.joined(separator: ",")),
+            header: idempotencyKey.map { "Idempotency-Key: \($0)" })
         return client
     }
 

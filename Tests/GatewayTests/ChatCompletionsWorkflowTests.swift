@@ -23,8 +23,8 @@ import Testing
         let workflow = try Workflows.chatCompletions(try services())
         #expect(
             workflow.steps.map { "\($0.name)" } == [
-                "validation", "external_auth", "routing", "quota_check", "template_render", "upstream_call",
-                "response_transform", "billing",
+                "validation", "external_auth", "idempotency", "routing", "quota_check", "template_render",
+                "upstream_call", "response_transform", "billing",
             ])
         #expect(workflow.steps.allSatisfy { $0.name != Audit.name })
     }

@@ -86,6 +86,14 @@ import Testing
         #expect(machine.next(after: .released).failure == "unavailable")
     }
 
+    @Test func `a lost idempotency key gives the hold back`() {
+        var machine = ReserveMachine()
+        _ = machine.next(after: .begin)
+        _ = machine.next(after: .deducted(.held(Held.taken())))
+        #expect(machine.next(after: .inserted(.keyTaken)).name == "release")
+        #expect(machine.next(after: .released).failure == "keyInUse")
+    }
+
     @Test func `a trace with another row gives the hold back as a conflict`() {
         var machine = ReserveMachine()
         let held = Held.taken()
@@ -257,6 +265,7 @@ extension ReserveMachine.Action {
         case .refused: "refused"
         case .unavailable: "unavailable"
         case .conflict: "conflict"
+        case .keyInUse: "keyInUse"
         case .unknownTenant: "unknownTenant"
         case .notDurable: "notDurable"
         case .overruled: "overruled"

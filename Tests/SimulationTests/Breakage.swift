@@ -24,11 +24,14 @@ enum Breakage: String, CaseIterable, Sendable {
     case creditMissDone
     /// A voided request is taken off the counters of whatever day the image is in.
     case refundAcrossPeriods
+    /// An idempotency key is free again once its request has ended, committed or not.
+    case claimReleasedThoughCommitted
 
-    /// In which invariants it must be seen, whatever else it breaks: the books are wrong, or somebody pays nothing.
+    /// In which invariants it must be seen, whatever else it breaks: the books are wrong, or somebody pays nothing, or twice.
     var invariants: [String] {
         switch self {
         case .liveOwnerSwept: ["I12"]
+        case .claimReleasedThoughCommitted: ["I13"]
         default: ["I1", "I2", "I3", "I4"]
         }
     }

@@ -7,6 +7,7 @@ extension Simulation {
 
     func checkInvariants() {
         checkLedger()
+        checkChargedOnce()
         if hasImage, let image = redis.image { checkImage(image) }
     }
 
@@ -66,6 +67,26 @@ extension Simulation {
         }
         if image.monthlyUsed != monthly {
             violate("I2: \(image.monthlyUsed) counted in a month, not \(monthly)")
+        }
+    }
+
+    /// I13: a provider is called under a key when all that were called under it before are voided.
+    func checkCalledOnce(_ trace: Int) {
+        truths[trace].wasCalled = true
+        guard keys[trace] >= 0 else { return }
+        for other in keys.indices where other != trace && keys[other] == keys[trace] {
+            if truths[other].wasCalled, ledger.rows[other].state != .voided {
+                violate("I13: #\(trace) is called under the key of #\(other)")
+            }
+        }
+    }
+
+    /// I13: under one key one request is charged at most.
+    private func checkChargedOnce() {
+        var charged = [Bool](repeating: false, count: Simulation.keysMax)
+        for trace in keys.indices where keys[trace] >= 0 && ledger.rows[trace].state == .committed {
+            if charged[keys[trace]] { violate("I13: #\(trace) is the second charge under its key") }
+            charged[keys[trace]] = true
         }
     }
 

@@ -32,6 +32,9 @@ enum Landmark: Int, CaseIterable {
     case overruled
     case lateWrite
     case rebuildUnderTraffic
+    case keyRefused
+    case keyTaken
+    case keyTakenOver
 }
 
 extension Simulation {

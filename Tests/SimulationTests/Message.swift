@@ -30,6 +30,7 @@ enum Effect {
     case readOrphans
     case readRows
     case readRow
+    case readClaim
 
     /// Whether Redis is asked.
     var isForRedis: Bool {
@@ -65,6 +66,7 @@ enum Answer {
     case orphans([SimulatedOrphan])
     case holds([HoldEnd])
     case rows([StandingRow?])
+    case claim(StandingClaim?)
     case done
     /// Nothing was done, for sure.
     case refused

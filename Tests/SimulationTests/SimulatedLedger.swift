@@ -58,7 +58,7 @@ struct SimulatedLedger: Equatable {
     }
 
     /// How a statement of the fence went.
-    enum Fenced {
+    enum Fenced: Equatable {
         /// Done, and not committed.
         case open
         /// Another database transaction has a lock that it needs.
@@ -74,6 +74,9 @@ struct SimulatedLedger: Equatable {
     var rows: [SimulatedRow]
     /// What each stream had delivered when it was last written down.
     var checkpoints: [Int64]
+    /// Which request each idempotency key stands for, and which is about to have it; -1 for none.
+    var claims = [Int](repeating: -1, count: Simulation.keysMax)
+    var openClaims = [Int](repeating: -1, count: Simulation.keysMax)
     /// How many database transactions hold a share lock on the epoch.
     var epochShares = 0
 
@@ -84,11 +87,18 @@ struct SimulatedLedger: Equatable {
 
     // MARK: - The fence
 
-    mutating func insertPending(_ trace: Int, _ row: SimulatedRow, _ breakage: Breakage?) -> Fenced {
+    mutating func insertPending(
+        _ trace: Int, _ row: SimulatedRow, key: Int, _ breakage: Breakage?
+    ) -> Fenced {
         // A unique index makes the second of two inserts wait for the first.
         if rows[trace].state == .open { return .blocked }
         guard rows[trace].state == .absent else { return .nothing }
         guard row.epoch == epoch || breakage == .epochUnchecked else { return .nothing }
+        if key >= 0 {
+            guard openClaims[key] < 0 else { return .blocked }
+            guard isFree(key, breakage) else { return .nothing }
+            openClaims[key] = trace
+        }
         rows[trace] = row
         rows[trace].state = .open
         epochShares += 1
@@ -98,6 +108,30 @@ struct SimulatedLedger: Equatable {
     mutating func endInsert(_ trace: Int, commits: Bool) {
         if commits { rows[trace].state = .pending } else { rows[trace] = SimulatedRow() }
         epochShares -= 1
+        guard let key = openClaims.firstIndex(of: trace) else { return }
+        if commits { claims[key] = trace }
+        openClaims[key] = -1
+    }
+
+    /// Whether a key may be claimed.
+    private func isFree(_ key: Int, _ breakage: Breakage?) -> Bool {
+        guard claims[key] >= 0 else { return true }
+        let state = rows[claims[key]].state
+        return state == .voided || (state == .committed && breakage == .claimReleasedThoughCommitted)
+    }
+
+    /// Whether a key stands for another request.
+    func isTaken(_ key: Int, for trace: Int) -> Bool { key >= 0 && claims[key] >= 0 && claims[key] != trace }
+
+    /// Whether a key that is about to be claimed has stood for another request.
+    func isTakeOver(of key: Int) -> Bool { key >= 0 && claims[key] >= 0 }
+
+    /// What stands under a key.
+    func claim(_ key: Int) -> StandingClaim? {
+        guard claims[key] >= 0 else { return nil }
+        return StandingClaim(
+            trace: SimulatedLedger.trace, isSameBody: true, status: standing(claims[key])?.status, answer: nil
+        )
     }
 
     mutating func raiseHold(

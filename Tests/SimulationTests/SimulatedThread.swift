@@ -15,6 +15,7 @@ final class SimulatedThread {
     /// Whose decision comes next.
     enum Layer {
         case idle
+        case claim
         case reserve
         case provider
         case checkpoint

@@ -50,6 +50,8 @@ final class Simulation {
         var client = Client.waits
         var delivered: Int64 = 0
         var charge: Int64 = 0
+        /// Whether its provider was called.
+        var wasCalled = false
         /// Its process has died, or had stopped for longer than its lease.
         var hadOwnerDie = false
         /// The process that owed it a refund died before it had recorded it.
@@ -59,6 +61,8 @@ final class Simulation {
     static let days: [Int32] = [20_250_629, 20_250_630, 20_250_701, 20_250_702]
     static let waitMilliseconds: Int64 = 300
     static let leaseMilliseconds: Int64 = 400
+    /// How many idempotency keys there are.
+    static let keysMax = 3
     /// The processes: two responders, the command line, the job.
     static let responders = 2
     static let commandLine = 2
@@ -79,6 +83,8 @@ final class Simulation {
     /// What is on its way though its sender has given up.
     var zombies: [Message] = []
     var truths: [Truth]
+    /// The idempotency key of each request; -1 for none.
+    var keys: [Int]
     var tracesUsed = 0
     var refusals = 0
     var admissions = 0
@@ -105,6 +111,7 @@ final class Simulation {
         redis = SimulatedRedis(traces: options.tracesMax)
         ledger = SimulatedLedger(traces: options.tracesMax)
         truths = Array(repeating: Truth(), count: options.tracesMax)
+        keys = Array(repeating: -1, count: options.tracesMax)
         graceMilliseconds = [200, 600, 1_500][draw(3)]
         var limits = SimulatedLimits()
         if options.onlyHolds == nil {
@@ -226,6 +233,7 @@ final class Simulation {
         thread.phase = .ready
         guard let effect = thread.message?.effect else { preconditionFailure("an answer has a question") }
         switch thread.layer {
+        case .claim: answerClaim(thread)
         case .reserve: drive(thread, reserve: reserveEvent(thread, effect))
         case .checkpoint: thread.layer = .provider
         case .extend: drive(thread, extend: extendEvent(thread, effect))
@@ -300,6 +308,7 @@ final class Simulation {
             thread.message?.isOpen = false
             thread.message?.attempts += 1
             thread.phase = .sent
+        case .row(.keyTaken) where message.attempts > 1: thread.answer = .row(.unknown(.timeout))
         case .refused:
             thread.answer = .row(message.attempts > 1 ? .unknown(.timeout) : .failed(.poolExhausted))
         default: break

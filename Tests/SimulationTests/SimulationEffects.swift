@@ -117,7 +117,8 @@ extension Simulation {
             let row = SimulatedRow(
                 epoch: held.epoch, rseq: held.rseq, hold: amount, day: held.period.day, owner: message.owner,
                 limitsVersion: held.limitsVersion)
-            fenced = ledger.insertPending(message.trace, row, breakage)
+            fenced = ledger.insertPending(message.trace, row, key: keys[message.trace], breakage)
+            if fenced == .open, ledger.isTakeOver(of: keys[message.trace]) { reach(.keyTakenOver) }
         case .raiseRow(let amount, let epoch):
             fenced = ledger.raiseHold(message.trace, to: amount, epoch: epoch, breakage)
         default: preconditionFailure("no statement of the fence")
@@ -151,7 +152,11 @@ extension Simulation {
         let row = ledger.rows[message.trace]
         switch message.effect {
         case .insertPending(let held, _):
-            guard let standing = ledger.standing(message.trace) else { return .row(.fenced) }
+            guard let standing = ledger.standing(message.trace) else {
+                let isTaken = ledger.isTaken(keys[message.trace], for: message.trace)
+                if isTaken { reach(.keyTaken) }
+                return .row(isTaken ? .keyTaken : .fenced)
+            }
             let isOwn =
                 row.state == .pending && row.owner == message.owner && row.epoch == held.epoch
                 && row.rseq == held.rseq
@@ -180,6 +185,7 @@ extension Simulation {
             return .done
         case .readOrphans: return .orphans(orphans())
         case .readRows: return .rows(ledger.rows.indices.map { ledger.standing($0) })
+        case .readClaim: return .claim(ledger.claim(keys[message.trace]))
         case .readRow: return .rows([ledger.standing(message.trace)])
         default: return .done
         }

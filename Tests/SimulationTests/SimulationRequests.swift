@@ -18,11 +18,35 @@ extension Simulation {
             thread.isStream = draw(2) == 0
             thread.delivered = 0
             truths[thread.trace].createdAt = now
+            if options.onlyHolds == nil, draw(3) == 0 { keys[thread.trace] = draw(Simulation.keysMax) }
         }
         thread.day = Simulation.days[max(0, dayIndex - processes[thread.process].lag)]
         thread.reserve = ReserveMachine()
-        drive(thread, reserve: .begin)
+        if keys[thread.trace] >= 0 {
+            thread.layer = .claim
+            send(thread, .readClaim)
+        } else {
+            drive(thread, reserve: .begin)
+        }
         return true
+    }
+
+    /// A request with an idempotency key has learned what stands under it.
+    func answerClaim(_ thread: SimulatedThread) {
+        let decision: ClaimDecision
+        switch thread.answer {
+        case .claim(let standing) where breakage == .claimReleasedThoughCommitted:
+            decision = standing?.status == .pending ? .refuse(.running) : .run
+        case .claim(let standing): decision = ClaimDecision(standing)
+        default: decision = .refuse(.running)
+        }
+        if decision == .run {
+            drive(thread, reserve: .begin)
+        } else {
+            reach(.keyRefused)
+            thread.layer = .idle
+            truths[thread.trace].client = .refused
+        }
     }
 
     // MARK: - Reserving
@@ -88,6 +112,7 @@ extension Simulation {
         thread.layer = .provider
         thread.cost = Int64(1 + draw(Int(thread.amount)))
         if !ledger.rows[thread.trace].isVisible { violate("I8: #\(thread.trace) is called without a row") }
+        checkCalledOnce(thread.trace)
         guard options.onlyHolds != nil else { return }
         admissions += 1
         thread.layer = .idle

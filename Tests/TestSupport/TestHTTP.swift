@@ -15,7 +15,7 @@ package enum TestHTTP {
     private static let transport = HTTPTransport()
     private static let shown = [
         "content-type", "retry-after", "x-request-id", "x-tollgate-cost", "x-tollgate-balance",
-        "x-should-retry",
+        "x-should-retry", "idempotent-replayed",
         "allow", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
         "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
     ]

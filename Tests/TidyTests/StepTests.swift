@@ -20,7 +20,8 @@ import Testing
 
     /// The property of the context that a step's section is.
     private static let sections = [
-        "validation": "Validation", "externalAuth": "ExternalAuth", "routing": "RoutingStep",
+        "validation": "Validation", "externalAuth": "ExternalAuth", "idempotency": "Idempotency",
+        "routing": "RoutingStep",
         "quotaCheck": "QuotaCheck",
         "templateRender": "TemplateRender", "upstreamCall": "UpstreamCall",
         "responseTransform": "ResponseTransform",

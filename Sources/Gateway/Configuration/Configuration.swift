@@ -20,6 +20,8 @@ package struct Configuration: Sendable {
     package var bodyBytesMax: Int
     /// The largest plain answer of a provider.
     package var answerBytesMax: Int
+    /// The largest answer that is kept for whoever asks again under an idempotency key.
+    package var keptBytesMax: Int
     /// How long each stage of a provider's call may take.
     package var upstreamTimeouts: HTTPTimeouts
     /// How long a request may take in all.
@@ -73,6 +75,8 @@ package struct Configuration: Sendable {
             "TOLLGATE_BODY_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
         answerBytesMax = settings.integer(
             "TOLLGATE_ANSWER_BYTES_MAX", default: 20_971_520, in: 1_024...1_073_741_824)
+        keptBytesMax = settings.integer(
+            "TOLLGATE_KEPT_ANSWER_BYTES_MAX", default: 1_048_576, in: 1_024...16_777_216)
         requestSecondsMax = settings.integer("TOLLGATE_REQUEST_SECONDS_MAX", default: 600, in: 1...900)
         upstreamTimeouts = HTTPTimeouts(
             connectMilliseconds: settings.integer(

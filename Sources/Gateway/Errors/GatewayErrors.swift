@@ -158,6 +158,7 @@ extension GatewayError {
                 detail: detail)
         case .conflict:
             self = .unavailable("TRACE_CONFLICT", "Please try again.", detail: "the trace id is taken")
+        case .keyInUse: self.init(ClaimRefusal.running)
         case .unknownTenant:
             self.init(
                 source: .gateway, code: "QUOTA_NO_TENANT", status: 403,

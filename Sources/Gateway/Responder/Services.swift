@@ -22,6 +22,8 @@ package struct Services: Sendable {
     package let keys: KeyDirectory
     /// Tenants, for admin endpoints.
     package let tenants: TenantRegister
+    /// Requests that may be sent again and run once.
+    package let claims: IdempotencyClaims
     /// Days and months in the tenants' time zones.
     package let timeZones = TimeZones()
     /// Models and prices.
@@ -55,6 +57,7 @@ package struct Services: Sendable {
                 milliseconds: configuration.settleWaitMilliseconds,
                 waitersMax: max(1, configuration.responder.workersMax / 10)),
             crashPoints: crashPoints, times: TripTimes(metrics))
+        claims = IdempotencyClaims(ledger: money.ledger)
         keys = KeyDirectory(
             database: money.database, pepper: configuration.store.pepper,
             keepSeconds: configuration.reloadSeconds)

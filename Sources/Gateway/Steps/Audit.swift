@@ -63,6 +63,7 @@ private struct AuditFields: LogFields {
             line.add("tenant", auth.caller.tenant.id.description)
             line.add("api_key", auth.caller.key.id.description)
         }
+        if let replayed = sections.idempotency?.replayed { line.add("replayed", replayed.trace.description) }
         if sections.upstreamCall != nil, let routing = sections.routing {
             line.add("provider", routing.selected.provider.name)
         }

@@ -38,7 +38,9 @@ package struct Billing: Step {
         committed.usageSource = answer.usageSource
         committed.hasCheckpoint = answer.isCheckpointed
         switch answer.outcome {
-        case .complete: committed.streamCompleted = context.upstreamCall.isStream
+        case .complete:
+            committed.streamCompleted = context.upstreamCall.isStream
+            committed.answer = answer.kept
         case .interrupted(let by):
             committed.interruptedBy = by.rawValue
             committed.isError = by != .client

@@ -8,9 +8,12 @@ import Threads
 /// Takes the money this request could cost at most, before anything is sent to a provider.
 package struct QuotaCheck: Step {
     package static let name: StepName = "quota_check"
-    package static var dependsOn: [any Step.Type] { [RoutingStep.self, ExternalAuth.self, Validation.self] }
+    package static var dependsOn: [any Step.Type] {
+        [RoutingStep.self, Idempotency.self, ExternalAuth.self, Validation.self]
+    }
 
     private let settlement: SettlementEngine
+    private let claims: IdempotencyClaims
     private let timeZones: TimeZones
     private let outputTokensDefault: Int64
     private let outputTokensMax: Int64
@@ -21,9 +24,12 @@ package struct QuotaCheck: Step {
     ///   - outputTokensDefault: The output cap of a request that names none.
     ///   - outputTokensMax: The largest output cap of any request.
     package init(
-        settlement: SettlementEngine, timeZones: TimeZones, outputTokensDefault: Int64, outputTokensMax: Int64
+        settlement: SettlementEngine, claims: IdempotencyClaims, timeZones: TimeZones,
+        outputTokensDefault: Int64,
+        outputTokensMax: Int64
     ) {
         self.settlement = settlement
+        self.claims = claims
         self.timeZones = timeZones
         self.outputTokensDefault = outputTokensDefault
         self.outputTokensMax = outputTokensMax
@@ -43,7 +49,8 @@ package struct QuotaCheck: Step {
             deadlineMilliseconds: Int64(context.deadline.remainingMilliseconds), capability: "chat",
             model: request.model, isStream: request.stream,
             tokens: bound.tokens(of: request, limits: caller.tenant.limits),
-            hasBudget: caller.key.budget != nil, limitsVersion: caller.tenant.limits.version)
+            hasBudget: caller.key.budget != nil, limitsVersion: caller.tenant.limits.version,
+            claim: context.idempotency.claim)
         do throws(SettlementError) {
             let hold = try settlement.reserve(order)
             let limits = LimitReport.reports(of: hold.held) {
@@ -51,6 +58,11 @@ package struct QuotaCheck: Step {
             }
             context.quotaCheck = QuotaCheckSection(hold: hold, outputCap: bound.outputCap, limits: limits)
         } catch {
+            if let claim = order.claim,
+                let refusal = claims.refusal(of: claim, order.tenant, key: caller.key.id, after: error)
+            {
+                throw GatewayError(refusal)
+            }
             throw GatewayError(
                 error, tokens: order.tokens, left: timeZones.secondsLeft(in: zone, unixSeconds: now))
         }

@@ -10,12 +10,14 @@ struct RequestCounters: Sendable {
     private let streamed: any CounterHandler
     private let charged: any CounterHandler
     private let usageProblems: any CounterHandler
+    private let replays: any CounterHandler
 
     init(_ metrics: any MetricsFactory) {
         self.metrics = metrics
         plain = RequestCounters.requests(metrics, status: 200, isStream: false, code: "")
         streamed = RequestCounters.requests(metrics, status: 200, isStream: true, code: "")
         charged = metrics.makeCounter(label: "tollgate_charged_nanodollars_total", dimensions: [])
+        replays = metrics.makeCounter(label: "tollgate_replays_total", dimensions: [])
         usageProblems = metrics.makeCounter(label: "tollgate_usage_problems_total", dimensions: [])
     }
 
@@ -33,6 +35,7 @@ struct RequestCounters: Sendable {
                 .increment(by: 1)
         }
         if context.sections.responseTransform?.usageProblem != nil { usageProblems.increment(by: 1) }
+        if context.sections.idempotency?.replayed != nil { replays.increment(by: 1) }
         if let billing = context.sections.billing, billing.isDurable {
             charged.increment(by: billing.charge.nanodollars)
         }

@@ -3,6 +3,7 @@ import Dialects
 import FastCGI
 import HTTPClient
 import JSON
+import Ledger
 package import Settlement
 
 /// Drives the provider's answer: relays its events as they come, and ends in an outcome and a usage.
@@ -11,19 +12,27 @@ package import Settlement
 package struct ResponseTransform: Step {
     package static let name: StepName = "response_transform"
     package static var dependsOn: [any Step.Type] {
-        [UpstreamCall.self, QuotaCheck.self, RoutingStep.self, ExternalAuth.self, Validation.self]
+        [
+            UpstreamCall.self, QuotaCheck.self, RoutingStep.self, Idempotency.self, ExternalAuth.self,
+            Validation.self,
+        ]
     }
 
     private let checkpoints: StreamCheckpoints
     private let answerBytesMax: Int
+    private let keptBytesMax: Int
     private let keepAliveMilliseconds: Int
 
     /// Creates the step.
     ///
     /// - Parameters:
     ///   - answerBytesMax: The largest plain answer.
+    ///   - keptBytesMax: The largest answer that is kept for whoever asks again under the same idempotency key.
     ///   - keepAliveMilliseconds: After how much silence of the provider a comment goes to the client.
-    package init(checkpoints: StreamCheckpoints, answerBytesMax: Int, keepAliveMilliseconds: Int) {
+    package init(
+        checkpoints: StreamCheckpoints, answerBytesMax: Int, keptBytesMax: Int, keepAliveMilliseconds: Int
+    ) {
+        self.keptBytesMax = keptBytesMax
         self.checkpoints = checkpoints
         self.answerBytesMax = answerBytesMax
         self.keepAliveMilliseconds = keepAliveMilliseconds
@@ -35,11 +44,17 @@ package struct ResponseTransform: Step {
         }
         if context.upstreamCall.isStream {
             var relay = StreamRelay(
-                context, checkpoints: checkpoints, keepAliveMilliseconds: keepAliveMilliseconds)
+                context, checkpoints: checkpoints, keptBytesMax: keptBytesMax,
+                keepAliveMilliseconds: keepAliveMilliseconds)
             let result = relay.run(&transfer, &context)
             context.responseTransform = try result.get()
         } else {
-            context.responseTransform = try readPlain(&transfer, context)
+            var answer = try readPlain(&transfer, context)
+            if context.idempotency.claim != nil {
+                let body = answer.body.count <= keptBytesMax ? answer.body : nil
+                answer.kept = StoredAnswer(status: 200, contentType: "application/json", body: body)
+            }
+            context.responseTransform = answer
         }
     }
 

@@ -6,7 +6,8 @@ import Routing
 /// Finds who may serve the request, in what order, and at what price.
 package struct RoutingStep: Step {
     package static let name: StepName = "routing"
-    package static var dependsOn: [any Step.Type] { [Validation.self, ExternalAuth.self] }
+    // What was answered before needs nobody to serve it: that is found out first.
+    package static var dependsOn: [any Step.Type] { [Validation.self, ExternalAuth.self, Idempotency.self] }
 
     private let catalog: CatalogReader
     private let candidatesMax: Int

@@ -27,12 +27,18 @@ struct StreamRelay: ~Copyable {
     private var parser = EventStreamParser()
     private var reader = ChatStreamReader()
     private var observed = ObservedUsage()
+    /// What the client got, where it may ask again.
+    private var kept: KeptAnswer?
+    /// Whether the client has left while its answer is still wanted.
+    private var isClientGone = false
     private var received: [UInt8] = []
     private var outgoing: [UInt8] = []
 
     init(
-        _ context: borrowing WorkflowContext, checkpoints: StreamCheckpoints, keepAliveMilliseconds: Int
+        _ context: borrowing WorkflowContext, checkpoints: StreamCheckpoints, keptBytesMax: Int,
+        keepAliveMilliseconds: Int
     ) {
+        kept = context.idempotency.claim == nil ? nil : KeptAnswer(bytesMax: keptBytesMax)
         let request = context.validation.request
         let selected = context.routing.selected
         exchange = context.exchange
@@ -59,7 +65,9 @@ struct StreamRelay: ~Copyable {
         case .interrupted(_, let error) where context.bytesDelivered == 0: return .failure(error)
         case .done:
             if context.bytesDelivered == 0 { writeHead(&context) }
-            return .success(section(.complete, ChatStreamEvent.done, wasCheckpointed))
+            var section = section(.complete, ChatStreamEvent.done, wasCheckpointed)
+            section.kept = kept.take()?.finished(ChatStreamEvent.done, contentType: EventStream.contentType)
+            return .success(section)
         case .interrupted(let by, let error):
             let last = by == .client ? [] : error.client.event
             return .success(section(.interrupted(by: by), last, wasCheckpointed))
@@ -115,7 +123,7 @@ struct StreamRelay: ~Copyable {
                 case .idle:
                     if context.statusSent == 0 { writeHead(&context) }
                     exchange.write(ChatStreamEvent.keepAlive)
-                    guard isFlushed() else { return finished(.interrupted(.client, .clientGone), &transfer) }
+                    guard isWanted() else { return finished(.interrupted(.client, .clientGone), &transfer) }
                     continue
                 }
             } catch {
@@ -181,12 +189,14 @@ struct StreamRelay: ~Copyable {
             end = .interrupted(.provider, .upstreamGarbage(provider: provider.name, "\(error)"))
         }
         guard !outgoing.isEmpty else { return end }
+        kept?.append(outgoing)
+        if isClientGone { return isWanted() ? end : .interrupted(.client, .clientGone) }
         if context.statusSent == 0 { writeHead(&context) }
         if context.bytesDelivered == 0 { checkpoints.begin(checkpoint) }
         checkpoint.update(outputTokens: observed.outputTokens)
         exchange.write(outgoing)
         context.bytesDelivered += outgoing.count
-        guard isFlushed() else { return .interrupted(.client, .clientGone) }
+        guard isWanted() else { return .interrupted(.client, .clientGone) }
         return end
     }
 
@@ -196,14 +206,17 @@ struct StreamRelay: ~Copyable {
             detail: provider.redacted(reader.providerError?.message ?? "error event"))
     }
 
-    private func isFlushed() -> Bool {
+    /// Sends what was written; whether anybody wants the rest: the client, or with an idempotency key whoever asks again, as long as
+    /// the answer can be kept.
+    private mutating func isWanted() -> Bool {
         // Why the client cannot be reached any more makes no difference here.
-        (try? exchange.flush()) != nil
+        if !isClientGone { isClientGone = (try? exchange.flush()) == nil }
+        return !isClientGone || kept?.isTooLarge == false
     }
 
     private func writeHead(_ context: inout WorkflowContext) {
         guard context.statusSent == 0 else { return }
-        var head = AnswerHead(status: 200, contentType: "text/event-stream; charset=utf-8", context: context)
+        var head = AnswerHead(status: 200, contentType: EventStream.contentType, context: context)
         head.add("Cache-Control", "no-cache")
         head.add("X-Accel-Buffering", "no")
         head.write(to: exchange)

@@ -7,11 +7,12 @@ import Threads
 
 /// Calls the candidates in order until one answers, and hands its answer on as a stream to pull from.
 ///
-/// Watches the client meanwhile: one that has left is noticed also while the provider is still silent.
+/// Watches the client meanwhile: one that has left is noticed also while the provider is still silent. With an idempotency key the
+/// answer is wanted all the same.
 package struct UpstreamCall: Step {
     package static let name: StepName = "upstream_call"
     package static var dependsOn: [any Step.Type] {
-        [TemplateRender.self, RoutingStep.self, Validation.self]
+        [TemplateRender.self, RoutingStep.self, Idempotency.self, Validation.self]
     }
 
     private let client: HTTPTransport
@@ -74,10 +75,12 @@ package struct UpstreamCall: Step {
         var left = timeouts
         left.totalMilliseconds = min(left.totalMilliseconds, Int(context.deadline.remainingMilliseconds))
         let exchange = context.exchange
+        let isWantedLater = context.idempotency.claim != nil
         var transfer: HTTPTransfer
         do throws(HTTPClientError) {
             transfer = try client.start(
-                request, timeouts: left, watching: [exchange.watchDescriptor, exchange.shutdownDescriptor],
+                request, timeouts: left,
+                watching: (isWantedLater ? [] : [exchange.watchDescriptor]) + [exchange.shutdownDescriptor],
                 allowsPrivateAddresses: candidate.provider.allowsPrivateAddresses)
         } catch {
             throw GatewayError(error, provider: candidate.provider.name, exchange: exchange)

@@ -1,5 +1,6 @@
 package import Core
 package import Dialects
+package import Ledger
 import Quota
 package import Settlement
 
@@ -7,6 +8,7 @@ package import Settlement
 package struct ContextSections: Sendable {
     var validation: ValidationSection?
     var externalAuth: ExternalAuthSection?
+    var idempotency: IdempotencySection?
     var routing: RoutingSection?
     var quotaCheck: QuotaCheckSection?
     var templateRender: TemplateRenderSection?
@@ -18,9 +20,9 @@ package struct ContextSections: Sendable {
     ///
     /// A section that is not named here is invisible to it.
     static let namespaces: [ContextNamespace] = [
-        ContextNamespace(\.validation), ContextNamespace(\.externalAuth), ContextNamespace(\.routing),
-        ContextNamespace(\.quotaCheck), ContextNamespace(\.templateRender), ContextNamespace(\.upstreamCall),
-        ContextNamespace(\.responseTransform), ContextNamespace(\.billing),
+        ContextNamespace(\.validation), ContextNamespace(\.externalAuth), ContextNamespace(\.idempotency),
+        ContextNamespace(\.routing), ContextNamespace(\.quotaCheck), ContextNamespace(\.templateRender),
+        ContextNamespace(\.upstreamCall), ContextNamespace(\.responseTransform), ContextNamespace(\.billing),
     ]
 }
 
@@ -59,6 +61,22 @@ package struct ExternalAuthSection: ContextSection {
     package var budgetUsed: Money?
     /// What the key may do.
     package var scopes: [String] = ["inference"]
+}
+
+/// What `idempotency` leaves: whether the request may be sent again, and whether it was.
+package struct IdempotencySection: ContextSection {
+    package static let namespace = Idempotency.name
+    package static let fields: [ContextField<Self>] = [
+        ContextField(derived: "key") { section in section.claim.map { .text($0.key) } ?? .none },
+        ContextField(derived: "replayed") { section in
+            section.replayed.map { .text($0.trace.description) } ?? .none
+        },
+    ]
+
+    /// The claim to be the one that is run under its key; nil without a key.
+    package var claim: IdempotencyClaim?
+    /// The answer of an earlier request, which is this one's too.
+    package var replayed: ReplayedAnswer?
 }
 
 /// What `routing` leaves: who may serve the request, and who does.
@@ -194,6 +212,8 @@ package struct ResponseTransformSection: ContextSection {
     package var terminalBytes: [UInt8] = []
     /// Whether a checkpoint of the stream was asked for.
     package var isCheckpointed = false
+    /// A complete answer as it is kept for whoever asks again; nil without an idempotency key.
+    package var kept: StoredAnswer?
 
     /// Whether the tenant pays: not for an answer that others cut off before its first word.
     package var isCharged: Bool {

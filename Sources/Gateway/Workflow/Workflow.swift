@@ -42,6 +42,8 @@ package struct Workflow: Sendable {
                 timers[done].handler.recordNanoseconds(ended.nanoseconds - began.nanoseconds)
                 began = ended
                 done += 1
+                // What was answered before needs no other step.
+                if context.sections.idempotency?.replayed != nil { break }
             }
             deliver(&context)
         } catch {
@@ -56,13 +58,17 @@ package struct Workflow: Sendable {
         timers[steps.count].handler.recordNanoseconds(began.elapsedNanoseconds)
     }
 
-    /// Sends a plain answer whole, or the last bytes of a stream, and the end.
+    /// Sends a plain answer or an earlier one whole, or the last bytes of a stream, and the end.
     private func deliver(_ context: inout WorkflowContext) {
         let exchange = context.exchange
-        let answer = context.responseTransform
-        if context.upstreamCall.isStream {
-            exchange.write(answer.terminalBytes)
+        if let replayed = context.sections.idempotency?.replayed {
+            replayed.write(to: exchange)
+            context.statusSent = replayed.status
+            context.bytesDelivered = replayed.body.count
+        } else if context.upstreamCall.isStream {
+            exchange.write(context.responseTransform.terminalBytes)
         } else {
+            let answer = context.responseTransform
             var head = AnswerHead(status: 200, contentType: "application/json", context: context)
             head.add("Content-Length", String(answer.body.count))
             head.write(to: exchange)

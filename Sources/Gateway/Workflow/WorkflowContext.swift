@@ -65,6 +65,12 @@ package struct WorkflowContext: ~Copyable {
         set { sections.externalAuth = newValue }
     }
 
+    /// What `idempotency` left.
+    package var idempotency: IdempotencySection {
+        get { filled(sections.idempotency) }
+        set { sections.idempotency = newValue }
+    }
+
     /// What `routing` left.
     package var routing: RoutingSection {
         get { filled(sections.routing) }

@@ -9,9 +9,10 @@ package enum Workflows {
             [
                 Validation(bodyBytesMax: configuration.bodyBytesMax),
                 ExternalAuth(keys: services.keys),
+                Idempotency(claims: services.claims, route: "POST /v1/chat/completions\n"),
                 RoutingStep(catalog: services.catalog, candidatesMax: configuration.candidatesMax),
                 QuotaCheck(
-                    settlement: services.settlement, timeZones: services.timeZones,
+                    settlement: services.settlement, claims: services.claims, timeZones: services.timeZones,
                     outputTokensDefault: configuration.outputTokensDefault,
                     outputTokensMax: configuration.outputTokensMax),
                 TemplateRender(),
@@ -21,6 +22,7 @@ package enum Workflows {
                     crashPoints: services.crashPoints),
                 ResponseTransform(
                     checkpoints: services.checkpoints, answerBytesMax: configuration.answerBytesMax,
+                    keptBytesMax: configuration.keptBytesMax,
                     keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000),
                 Billing(settlement: services.settlement),
             ],

@@ -71,6 +71,27 @@ class Caller:
         names = ["x-request-id", "x-tollgate-cost", "x-tollgate-balance", "openai-processing-ms"]
         return {"headers": {name: answer.headers.get(name) for name in names}}
 
+    def idempotent(self, model):
+        """The same request twice under one key, plain and streamed, and then another under it."""
+        options = {"model": model, "messages": MESSAGES}
+        create = self.client.chat.completions.with_raw_response.create
+        plain = [create(**options, extra_headers={"Idempotency-Key": "plain"}) for _ in range(2)]
+        key = {"Idempotency-Key": "streamed"}
+        streamed = [list(self.create(model, stream=True, extra_headers=key)) for _ in range(2)]
+        contents = {answer.parse().choices[0].message.content for answer in plain}
+        for chunks in streamed:
+            contents.add("".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices))
+        try:
+            create(**options, temperature=1, extra_headers={"Idempotency-Key": "plain"})
+        except openai.UnprocessableEntityError as error:
+            code = error.code
+        return {
+            "contents": sorted(contents),
+            "ids": [answer.headers["x-request-id"] for answer in plain],
+            "replayed": [answer.headers.get("idempotent-replayed") for answer in plain],
+            "code": code,
+        }
+
     def models(self, model):
         return {"models": [entry.id for entry in self.client.models.list()], "id": self.client.models.retrieve(model).id}
 
