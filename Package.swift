@@ -144,7 +144,8 @@ let package = Package(
             "GatewayTests",
             [
                 "Core", "Dialects", "FastCGI", "Gateway", "HTTPClient", "JSON", "Ledger", "Observability",
-                "PrivateServers", "Redis", "Settlement", "Tenancy", "TestSupport", "Threads", logging,
+                "PrivateServers", "Redis", "Settlement", "Tenancy", "TestSupport", "TestTools", "Threads",
+                logging,
                 metrics,
             ]),
         tests("TidyTests", ["PrivateServers"]),

@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import TestSupport
+import TestTools
 import Testing
 
 /// The log lines and metrics of a running gateway.
@@ -64,6 +65,32 @@ import Testing
     private func money(_ value: Any?) throws -> Money {
         let text = try #require(value as? String)
         return try #require(Money(decimal: text))
+    }
+
+    @Test func `the log line of an answer given again names the request that was charged, and is counted`()
+        throws
+    {
+        let gateway = try Self.shared.get()
+        let tenant = try gateway.stores.makeTenant("again", balance: "1")
+        let key = try gateway.stores.makeKey(tenant)
+        let answers = try (0..<2).map { _ in
+            try TestHTTP.send(
+                "POST", gateway.url + "/v1/chat/completions", key: key,
+                body: #"{"model":"sim-ok","messages":[{"role":"user","content":"hi"}]}"#,
+                headers: [("idempotency-key", "k")])
+        }
+        let trace = try #require(answers[0].headers["x-request-id"])
+        var line: Substring?
+        _ = try Eventually.holds {
+            let text = try String(contentsOfFile: gateway.tollgatedLogPath, encoding: .utf8)
+            line = text.split(separator: "\n").first { $0.contains("\"replayed\":\"\(trace)\"") }
+            return line != nil
+        }
+        let again = try #require(line)
+        #expect(again.contains("\"status\":200") && again.contains("\"tenant\":\"again\""))
+        #expect(!again.contains("\"trace\":\"\(trace)\"") && !again.contains("total_cost"))
+        let metrics = try TestHTTP.get(gateway.adminURL + "/metrics").body
+        #expect(metrics.contains("\ntollgate_replays_total 1"))
     }
 
     @Test func `the log line of a failed request tells why, and that it cost nothing`() throws {

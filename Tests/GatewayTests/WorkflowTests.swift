@@ -3,6 +3,7 @@ import CoreMetrics
 import Dialects
 import FastCGI
 import Foundation
+import Ledger
 import Observability
 import Tenancy
 import TestSupport
@@ -108,6 +109,20 @@ import Threads
         #expect(answer.components(separatedBy: "Status:").count == 2)
         #expect(answer.contains(": keep-alive\n\ndata: {\"error\":"))
         #expect(answer.hasSuffix("}\n\n"))
+    }
+
+    @Test func `a request whose answer is known runs no further step`() throws {
+        let known = StoredAnswer(status: 200, contentType: "text/plain", body: Array("as before".utf8))
+        let first = TraceID(unixMilliseconds: 1_600_000_000_000, random: (3, 4))
+        let finding = probe(First.self) { context in
+            context.idempotency = IdempotencySection(replayed: ReplayedAnswer(known, of: first))
+        }
+        let last = probe(Last.self) { [journal] context in journal.add("sent \(context.statusSent)") }
+        let (answer, failure) = try run([finding, probe(Second.self), answering("anew")], last: last)
+        #expect(journal.all == ["first", "last", "sent 200"])
+        #expect(failure == nil)
+        #expect(answer.contains("\r\nx-request-id: \(first)\r\nIdempotent-Replayed: true\r\n"))
+        #expect(answer.hasSuffix("\r\n\r\nas before"))
     }
 
     @Test func `a client that has left is not answered, and what was taken is given back`() throws {
