@@ -87,4 +87,19 @@ package struct Price: Sendable, Hashable {
         guard bound <= Int128(Money.holdLimit.nanodollars) else { return nil }
         return Money(nanodollars: Int64(bound))
     }
+
+    /// The most answer tokens that an amount pays for beside a prompt: those whose upper bound it is not less than.
+    ///
+    /// `Int64.max` when they cost nothing, 0 when it does not even pay for the prompt.
+    package func outputTokens(within amount: Money, inputTokens: Int64) -> Int64 {
+        let input = max(
+            rates.input, rates.cachedInput, rates.cacheWrite, rates.cacheWriteHour, rates.audioInput)
+        let output = max(rates.output, rates.reasoning, rates.audioOutput)
+        // What is rounded down to the amount is below its next nano-dollar.
+        let left =
+            Int128(amount.nanodollars - perRequest.nanodollars) * 1_000_000 + 499_999
+            - Int128(inputTokens) * Int128(input)
+        guard left >= 0 else { return 0 }
+        return output == 0 ? .max : Int64(clamping: left / Int128(output))
+    }
 }

@@ -57,6 +57,26 @@ package struct PendingRow: Sendable {
     }
 }
 
+/// More money for a hold whose row is pending.
+package struct HoldRaise: Sendable {
+    /// Who is billed.
+    package let tenant: TenantID
+    /// Which request.
+    package let trace: TraceID
+    /// The epoch of the image that took the money.
+    package let epoch: Int64
+    /// What is held in all.
+    package let amount: Money
+
+    /// Creates a raise.
+    package init(tenant: TenantID, trace: TraceID, epoch: Int64, amount: Money) {
+        self.tenant = tenant
+        self.trace = trace
+        self.epoch = epoch
+        self.amount = amount
+    }
+}
+
 /// The states of a billing transaction.
 package enum TransactionStatus: String, Sendable {
     case pending
@@ -137,6 +157,13 @@ package struct TenantStanding: Sendable, Hashable {
     package let creditSequence: Int64
     /// The version of the limits.
     package let limitsVersion: Int64
+
+    /// Creates what is current, or what an image knows.
+    package init(epoch: Int64, creditSequence: Int64, limitsVersion: Int64) {
+        self.epoch = epoch
+        self.creditSequence = creditSequence
+        self.limitsVersion = limitsVersion
+    }
 }
 
 /// All that a tenant's image in Redis is made of, as of one moment.

@@ -4,6 +4,7 @@ import Postgres
 enum LedgerStatements {
     static let insertPending = Statement(name: "insert_pending", sql: PackageResources.insert_pending_sql)
     static let settle = Statement(name: "settle", sql: PackageResources.settle_sql)
+    static let raiseHolds = Statement(name: "raise_holds", sql: PackageResources.raise_holds_sql)
     static let insertHouseEntries = Statement(
         name: "insert_house_entries", sql: PackageResources.insert_house_entries_sql)
     static let readRows = Statement(name: "read_rows", sql: PackageResources.read_rows_sql)

@@ -17,6 +17,15 @@ extension [PendingRow] {
     }
 }
 
+extension [HoldRaise] {
+    var values: [PostgresValue] {
+        [
+            .textArray(map(\.tenant.description)), .uuidArray(map(\.trace.bits)), .intArray(map(\.epoch)),
+            .intArray(map(\.amount.nanodollars)),
+        ]
+    }
+}
+
 extension [RowSettlement] {
     var values: [PostgresValue] {
         [

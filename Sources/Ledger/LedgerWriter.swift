@@ -14,13 +14,15 @@ package final class LedgerWriter: Sendable {
         case pending(PendingRow)
         /// End a pending row.
         case settlement(RowSettlement)
+        /// Raise what a pending row holds.
+        case raise(HoldRaise)
     }
 
     /// What became of it.
     package enum Outcome: Sendable {
         /// Durable.
         case written
-        /// Nothing was written: another row, or an ended one, stands under the trace.
+        /// Nothing was written: another row, or an ended one, stands under the trace; a hold to be raised is fenced off.
         case standing(StandingRow)
         /// Nothing was written: no row under the trace (for a pending row: its epoch is not current).
         case fenced
@@ -158,11 +160,13 @@ struct LedgerBatch: Sendable {
         var pending: [PendingRow] = []
         var claimed: [PendingRow] = []
         var settlements: [RowSettlement] = []
+        var raises: [HoldRaise] = []
         for write in writes {
             switch write {
             case .pending(let row) where row.claim != nil: claimed.append(row)
             case .pending(let row): pending.append(row)
             case .settlement(let settlement): settlements.append(settlement)
+            case .raise(let raise): raises.append(raise)
             }
         }
         var statements: [(Statement, [PostgresValue])] = []
@@ -172,6 +176,7 @@ struct LedgerBatch: Sendable {
         if !claimed.isEmpty {
             statements.append((LedgerStatements.insertClaimed, claimed.claimedValues(owner: owner)))
         }
+        if !raises.isEmpty { statements.append((LedgerStatements.raiseHolds, raises.values)) }
         if !settlements.isEmpty { statements.append((LedgerStatements.settle, settlements.values)) }
         let counted = statements.count
         let overruns = settlements.filter { $0.overrun > .zero }
@@ -225,6 +230,7 @@ extension LedgerWriter.Write {
         switch self {
         case .pending(let row): row.trace
         case .settlement(let settlement): settlement.trace
+        case .raise(let raise): raise.trace
         }
     }
 
@@ -232,6 +238,7 @@ extension LedgerWriter.Write {
         switch self {
         case .pending(let row): row.tenant
         case .settlement(let settlement): settlement.tenant
+        case .raise(let raise): raise.tenant
         }
     }
 
@@ -249,6 +256,8 @@ extension LedgerWriter.Write {
                 && row.rseq == wanted.rseq
         case .settlement(let wanted):
             row.status == wanted.status && row.charge == wanted.charge
+        case .raise(let wanted):
+            row.status == .pending && row.hold >= wanted.amount
         }
     }
 }

@@ -9,6 +9,7 @@ protocol TenantOrder: Sendable {
 
 extension HoldOrder: TenantOrder {}
 extension HoldSettlement: TenantOrder {}
+extension HoldExtension: TenantOrder {}
 
 /// The orders of one tenant that one call of a script carries.
 struct TenantBatch: Equatable {

@@ -62,8 +62,24 @@ package struct Hold: Sendable {
     package let trace: TraceID
     /// The amount.
     package let amount: Money
-    /// How the tenant's image stood.
+    /// How the tenant's image stood when it was taken.
     package let held: HeldAmount
+    /// With which API key.
+    package let key: APIKeyID?
+
+    /// Creates a hold that is taken and durable.
+    package init(tenant: TenantID, trace: TraceID, amount: Money, held: HeldAmount, key: APIKeyID? = nil) {
+        self.tenant = tenant
+        self.trace = trace
+        self.amount = amount
+        self.held = held
+        self.key = key
+    }
+
+    /// The same hold, raised.
+    func raised(to amount: Money) -> Hold {
+        Hold(tenant: tenant, trace: trace, amount: amount, held: held, key: key)
+    }
 }
 
 /// How a charge ended.

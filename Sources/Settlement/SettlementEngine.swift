@@ -16,6 +16,7 @@ package final class SettlementEngine: Sendable {
     private let lane: SettlementLane
     private let crashPoints: CrashPoints
     private let room: WaitingRoom
+    private let extender: HoldExtender
 
     /// Creates the engine over its two sides.
     ///
@@ -33,6 +34,8 @@ package final class SettlementEngine: Sendable {
         lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints, times: times)
         self.crashPoints = crashPoints
         room = WaitingRoom(settleWait)
+        extender = HoldExtender(
+            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries)
     }
 
     /// How many requests wait for holds to end.
@@ -124,7 +127,7 @@ package final class SettlementEngine: Sendable {
     }
 
     private func hold(_ order: ReserveOrder, _ held: HeldAmount) -> Hold {
-        Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held)
+        Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held, key: order.key)
     }
 
     private func take(_ order: ReserveOrder) -> (ReserveMachine.Event, LedgerWriter.Outcome?) {
@@ -174,6 +177,13 @@ package final class SettlementEngine: Sendable {
         } catch {
             return .deductFailed(error)
         }
+    }
+
+    // MARK: - Extending
+
+    /// Raises a hold towards an amount, as far as there is money; it never waits for any.
+    package func extend(_ hold: Hold, to amount: Money) -> HoldExtender.Outcome {
+        extender.extend(hold, to: amount)
     }
 
     // MARK: - Ending

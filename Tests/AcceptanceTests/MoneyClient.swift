@@ -27,11 +27,11 @@ struct ChatOrder: Sendable {
             + #""messages":[{"role":"user","content":"\#(text)"}]}"#
     }
 
-    /// The most it can cost: what is held for it.
+    /// What is held for it at first: the most it can cost, or of a stream what its first tokens can.
     var hold: Money {
         let price = Price(version: 0, rates: TestGateway.rates)
-        return price.upperBound(
-            inputTokens: Int64(body.utf8.count), outputTokens: Int64(maxTokens), answers: 1) ?? .zero
+        let tokens = Int64(isStream ? min(maxTokens, 256) : maxTokens)
+        return price.upperBound(inputTokens: Int64(body.utf8.count), outputTokens: tokens, answers: 1) ?? .zero
     }
 }
 

@@ -170,11 +170,11 @@ struct StreamingScene {
     let model: String
 
     /// Adds the provider and the model under a new name, by default at the gateway that tests share.
-    init(_ label: String, at gateway: TestGateway? = nil) throws {
+    init(_ label: String, at gateway: TestGateway? = nil, balance: String = "10") throws {
         self.gateway = try gateway ?? EndpointsGateway.shared()
         provider = try StreamingProvider()
         model = "\(label)-\(provider.port)"
-        caller = try EndpointsCaller(label, at: self.gateway)
+        caller = try EndpointsCaller(label, at: self.gateway, balance: balance)
         try EndpointsCatalog.addProvider(model, port: provider.port, at: self.gateway)
         try EndpointsCatalog.add(model, provider: model, upstreamModel: "upstream-name", at: self.gateway)
     }

@@ -47,7 +47,9 @@ import Testing
         #expect(configuration.socketPath == nil)
         #expect(configuration.responder.workersMin == 8)
         #expect(configuration.responder.workersMax == 1_024)
-        #expect(configuration.outputTokensDefault == 4_096)
+        #expect(
+            configuration.holds.outputTokensDefault == 4_096 && configuration.holds.streamInitialTokens == 256
+        )
         #expect(configuration.drainSeconds == 60)
         #expect(configuration.upstreamTimeouts.totalMilliseconds == 600_000)
         #expect(configuration.logLevel == .info)

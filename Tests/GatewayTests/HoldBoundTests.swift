@@ -28,10 +28,13 @@ import Testing
 
     private func bound(
         _ request: ChatRequest, _ candidates: [ProviderModel], tokensDefault: Int64 = 100,
-        tokensMax: Int64 = 10_000
+        tokensMax: Int64 = 10_000, streamInitial: Int64 = 256
     ) throws(GatewayError) -> HoldBound {
         try HoldBound(
-            request, candidates: candidates, outputTokensDefault: tokensDefault, outputTokensMax: tokensMax)
+            request, candidates: candidates,
+            policy: HoldPolicy(
+                outputTokensDefault: tokensDefault, outputTokensMax: tokensMax,
+                streamInitialTokens: streamInitial))
     }
 
     @Test(arguments: [
@@ -67,6 +70,23 @@ import Testing
         let flat = Money(nanodollars: 1_000)
         #expect(
             try bound(request, [candidate(1, perRequest: flat)]).amount == Money(nanodollars: bytes + 1_030))
+    }
+
+    @Test(arguments: [(Int64(100), Int64(40)), (30, 30)])
+    func `a stream holds its first tokens, and is sent the whole cap`(cap: Int64, held: Int64) throws {
+        let request = try request(",\"max_tokens\":\(cap),\"n\":3,\"stream\":true")
+        let bound = try bound(request, [candidate(1)], streamInitial: 40)
+        #expect(bound.outputCap == cap)
+        #expect(bound.amount == Money(nanodollars: Int64(request.body.count) + 3 * held))
+    }
+
+    @Test func `a stream that could cost more than any hold is refused, however little it holds at first`()
+        throws
+    {
+        let dearest = candidate(1, output: Price.rateLimit, tokensMax: 10_000_000)
+        #expect(throws: GatewayError.self) {
+            try bound(try body(",\"max_tokens\":10000000,\"stream\":true"), [dearest], tokensMax: 10_000_000)
+        }
     }
 
     @Test(arguments: [Int64(1), 2, 3, 4, 16])

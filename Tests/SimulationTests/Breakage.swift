@@ -18,6 +18,10 @@ enum Breakage: String, CaseIterable, Sendable {
     case epochAndSnapshotTogether
     /// A row's hold is raised whatever the image's epoch.
     case extensionUnfenced
+    /// A row's hold is raised to what was asked for, whatever the image has taken.
+    case extensionUncounted
+    /// What an answer costs is charged although its hold could not be raised to it.
+    case chargedBeyondHold
     /// The sweeper ends rows whose owner lives.
     case liveOwnerSwept
     /// A credit that finds no image is taken as done.
@@ -32,6 +36,7 @@ enum Breakage: String, CaseIterable, Sendable {
         switch self {
         case .liveOwnerSwept: ["I12"]
         case .claimReleasedThoughCommitted: ["I13"]
+        case .chargedBeyondHold: ["I6"]
         default: ["I1", "I2", "I3", "I4"]
         }
     }

@@ -22,7 +22,10 @@ enum Landmark: Int, CaseIterable {
     case goneHold
     case settledInOtherPeriod
     case extended
+    case extendedInPart
     case extensionRefused
+    case extendedAtEnd
+    case overrun
     case extensionFenced
     case extensionGone
     case sweptVoid
@@ -57,6 +60,8 @@ extension Simulation {
         case .extend(.refused): reach(.extensionRefused)
         case .extend(.gone): reach(.extensionGone)
         case .raise(.raised): reach(.extended)
+        case .extend(.extended(let taken, _)):
+            if case .extendImage(let wanted) = effect, taken.nanodollars < wanted { reach(.extendedInPart) }
         case .raise(.fenced): reach(.extensionFenced)
         case .row(.fenced): reach(.fencedRow)
         default: break

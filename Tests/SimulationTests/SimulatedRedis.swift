@@ -137,12 +137,19 @@ struct SimulatedRedis: Equatable {
         guard var image = image(of: call.incarnation, breakage) else { return .missing }
         guard holds[trace].isHeld else { return .gone }
         let more = amount - holds[trace].amount
-        guard more > 0 else { return .extended(epoch: image.epoch) }
-        guard image.balance - more + image.limits.creditLimit >= 0 else { return .refused }
-        image.balance -= more
-        holds[trace].amount = amount
+        guard more > 0 else {
+            return .extended(Money(nanodollars: holds[trace].amount), epoch: image.epoch)
+        }
+        let taken = min(more, image.balance + image.limits.creditLimit)
+        guard taken > 0 else {
+            return .refused(
+                epoch: image.epoch, creditSequence: image.creditSequence,
+                limitsVersion: image.limits.version)
+        }
+        image.balance -= taken
+        holds[trace].amount += taken
         self.image = image
-        return .extended(epoch: image.epoch)
+        return .extended(Money(nanodollars: holds[trace].amount), epoch: image.epoch)
     }
 
     // MARK: - Credits

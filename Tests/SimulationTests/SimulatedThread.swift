@@ -52,6 +52,11 @@ final class SimulatedThread {
     var cost: Int64 = 0
     var isStream = false
     var delivered: Int64 = 0
+    /// What the answer costs once it has ended, and whether its hold was raised to that already.
+    var due: Int64 = 0
+    var isEnding = false
+    /// What the image was asked to hold.
+    var wantedAmount: Int64 = 0
     var held: HeldAmount?
     /// Before when the same trace may not be reserved again; 0 when it is not to be.
     var againAfter: Int64 = 0

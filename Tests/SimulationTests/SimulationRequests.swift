@@ -110,7 +110,9 @@ extension Simulation {
 
     private func callProvider(_ thread: SimulatedThread) {
         thread.layer = .provider
-        thread.cost = Int64(1 + draw(Int(thread.amount)))
+        // Now and then the provider does not keep to the cap.
+        thread.cost = Int64(1 + draw(Int(thread.amount) + 20))
+        thread.isEnding = false
         if !ledger.rows[thread.trace].isVisible { violate("I8: #\(thread.trace) is called without a row") }
         checkCalledOnce(thread.trace)
         guard options.onlyHolds != nil else { return }
@@ -135,7 +137,19 @@ extension Simulation {
 
     /// The answer has come to its end, or broke off.
     private func end(_ thread: SimulatedThread, isComplete: Bool) {
-        let charge = thread.isStream ? thread.delivered : isComplete ? thread.cost : 0
+        let unseen = thread.isStream && thread.delivered > 0 && draw(4) == 0 ? Int64(draw(40)) : 0
+        thread.due = (thread.isStream ? thread.delivered : isComplete ? thread.cost : 0) + unseen
+        guard thread.due > thread.amount else { return settle(thread) }
+        reach(.extendedAtEnd)
+        thread.isEnding = true
+        thread.extend = ExtendMachine(to: Money(nanodollars: thread.due))
+        drive(thread, extend: .begin)
+    }
+
+    /// Charges what the answer costs, as far as it is held.
+    private func settle(_ thread: SimulatedThread) {
+        if thread.due > thread.amount { reach(.overrun) }
+        let charge = breakage == .chargedBeyondHold ? thread.due : min(thread.due, thread.amount)
         let isCharged = charge > 0
         thread.wanted = RowEnd(
             charge: Money(nanodollars: charge), status: isCharged ? .committed : .voided)
@@ -157,6 +171,7 @@ extension Simulation {
         case (.raise(let outcome), _): .rowAnswered(outcome)
         case (.lost, .raiseRow): .rowAnswered(.unknown)
         case (.refused, .raiseRow): .rowAnswered(.failed)
+        case (.standing(let standing), _): .standing(standing)
         case (.done, _): .dropped
         default: .failed
         }
@@ -165,15 +180,23 @@ extension Simulation {
     func drive(_ thread: SimulatedThread, extend event: ExtendMachine.Event) {
         thread.layer = .extend
         switch thread.extend.next(after: event) {
-        case .extendImage(let amount): send(thread, .extendImage(to: amount.nanodollars))
-        case .raiseRow(let amount, let epoch): send(thread, .raiseRow(to: amount.nanodollars, epoch: epoch))
+        case .extendImage(let amount):
+            thread.wantedAmount = amount.nanodollars
+            send(thread, .extendImage(to: amount.nanodollars))
+        case .raiseRow(let amount, let epoch):
+            if breakage == .extensionUncounted {
+                send(thread, .raiseRow(to: thread.wantedAmount, epoch: epoch))
+            } else {
+                send(thread, .raiseRow(to: amount.nanodollars, epoch: epoch))
+            }
         case .rebuild: beginRebuild(thread, for: .extend)
-        // What the ledger says is read and obeyed at once: whatever comes between makes the drop a mild one.
-        case .dropStale: send(thread, .drop(ledger.tenantStanding))
+        case .readStanding: send(thread, .readStanding)
+        case .drop(let standing): send(thread, .drop(standing))
         case .finish(let amount):
-            thread.amount = amount.nanodollars
-            thread.layer = .provider
-        case .refuse, .overruled, .fail: end(thread, isComplete: false)
+            thread.amount = max(thread.amount, amount.nanodollars)
+            if thread.isEnding { settle(thread) } else { thread.layer = .provider }
+        case .refuse, .overruled, .fail:
+            if thread.isEnding { settle(thread) } else { end(thread, isComplete: false) }
         }
     }
 

@@ -8,6 +8,8 @@ struct ChatOutput: Sendable, Equatable {
     var isBillable = false
     /// Why a choice ended; the last one when there are several.
     var finishReason: String?
+    /// The choices that ended, each a bit.
+    var finishedChoices: UInt64 = 0
 
     /// The output of a chunk without choices.
     init() {}
@@ -24,6 +26,8 @@ struct ChatOutput: Sendable, Equatable {
 
     private mutating func readChoice(_ choice: JSONNode, of document: JSONDocument) {
         guard choice.kind == .object else { return }
+        var index: Int64 = 0
+        var hasEnded = false
         var next = document.firstChild(of: choice)
         while let member = next {
             if document.hasKey(member, "delta") || document.hasKey(member, "message") {
@@ -31,9 +35,14 @@ struct ChatOutput: Sendable, Equatable {
             } else if document.hasKey(member, "finish_reason"), member.kind == .string {
                 // Strings never fail to be read as strings.
                 finishReason = try? document.string(member)
+                hasEnded = true
+            } else if document.hasKey(member, "index") {
+                // One that is no number names no choice.
+                index = (try? document.int64(member)) ?? 0
             }
             next = document.child(after: member, of: choice)
         }
+        if hasEnded, (0..<64).contains(index) { finishedChoices |= 1 << UInt64(index) }
     }
 
     private mutating func readMessage(_ message: JSONNode, of document: JSONDocument) {

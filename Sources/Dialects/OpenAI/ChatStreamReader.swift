@@ -30,7 +30,7 @@ package struct ChatChunk: Sendable, Equatable {
 
 /// Follows a chat completion stream, event by event, for what must be known to charge for it.
 package struct ChatStreamReader: Sendable {
-    private var document: JSONDocument
+    private(set) var document: JSONDocument
 
     /// The text delivered so far, from which a stream that is cut before its usage is charged by estimate.
     package private(set) var delivered = JSONTextSize()
@@ -44,6 +44,8 @@ package struct ChatStreamReader: Sendable {
     package private(set) var usageError: UsageError?
     /// Why the last choice that ended did so.
     package private(set) var finishReason: String?
+    /// The choices that have ended, each a bit.
+    private(set) var finishedChoices: UInt64 = 0
     /// Whether `[DONE]` has come.
     package private(set) var isDone = false
 
@@ -94,6 +96,7 @@ package struct ChatStreamReader: Sendable {
         delivered += output.size
         hasBillableOutput = hasBillableOutput || output.isBillable
         finishReason = output.finishReason ?? finishReason
+        finishedChoices |= output.finishedChoices
         let hasChoices = choices.map { !$0.isChildless } ?? false
         let kind: ChatChunk.Kind = isError ? .error : usageNode != nil && !hasChoices ? .usageOnly : .choices
         return ChatChunk(

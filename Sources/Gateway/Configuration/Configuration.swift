@@ -26,10 +26,8 @@ package struct Configuration: Sendable {
     package var upstreamTimeouts: HTTPTimeouts
     /// How long a request may take in all.
     package var requestSecondsMax: Int
-    /// The output cap of a request that names none.
-    package var outputTokensDefault: Int64
-    /// The largest output cap of any request.
-    package var outputTokensMax: Int64
+    /// How much is held for a request.
+    package var holds: HoldPolicy
     /// How many provider models one request may try.
     package var candidatesMax: Int
     /// How long a request waits for money that only outstanding holds keep from it.
@@ -86,10 +84,7 @@ package struct Configuration: Sendable {
             gapMilliseconds: settings.integer(
                 "TOLLGATE_UPSTREAM_GAP_MILLISECONDS", default: 120_000, in: 1...900_000),
             totalMilliseconds: requestSecondsMax * 1_000)
-        outputTokensDefault = Int64(
-            settings.integer("TOLLGATE_OUTPUT_TOKENS_DEFAULT", default: 4_096, in: 1...10_000_000))
-        outputTokensMax = Int64(
-            settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: 1...10_000_000))
+        holds = HoldPolicy(&settings)
         candidatesMax = settings.integer("TOLLGATE_CANDIDATES_MAX", default: 3, in: 1...20)
         settleWaitMilliseconds = settings.integer(
             "TOLLGATE_SETTLE_WAIT_MILLISECONDS", default: 2_000, in: 0...60_000)

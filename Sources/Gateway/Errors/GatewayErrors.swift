@@ -169,6 +169,10 @@ extension GatewayError {
         }
     }
 
+    static let moneyUnknown = unavailable(
+        "QUOTA_UNAVAILABLE", "Whether your balance covers more of this answer cannot be found out right now.",
+        detail: "the hold could not be extended")
+
     static func billingFailed(_ detail: String) -> GatewayError {
         unrecorded("The answer could not be recorded. You are not charged for it.", detail: detail)
     }

@@ -18,7 +18,6 @@ package struct Billing: Step {
     }
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
-        let hold = context.quotaCheck.hold
         guard let price = context.routing.selected.price else {
             preconditionFailure("routing lets only priced candidates through")
         }
@@ -27,8 +26,10 @@ package struct Billing: Step {
             waive(&context, price)
             return
         }
-        // A cost that cannot be stored is far above any hold; the hold is charged and the rest is the house's.
+        // A cost that cannot be stored is far above any hold.
         let cost = price.cost(of: answer.usage) ?? .limit
+        if cost > context.quotaCheck.hold.amount { extend(&context.quotaCheck.hold, to: cost) }
+        let hold = context.quotaCheck.hold
         let charge = min(cost, hold.amount)
         var committed = context.settlement(.committed)
         committed.charge = charge
@@ -43,7 +44,7 @@ package struct Billing: Step {
             committed.answer = answer.kept
         case .interrupted(let by):
             committed.interruptedBy = by.rawValue
-            committed.isError = by != .client
+            committed.isError = by != .client && by != .money
         }
         context.quotaCheck.isEnded = true
         context.billing = BillingSection(trace: context.trace, priceVersion: price.version, charge: charge)
@@ -61,6 +62,11 @@ package struct Billing: Step {
             context.failure = failure
             context.responseTransform.terminalBytes = failure.client.event
         }
+    }
+
+    /// Raises a hold towards what the answer costs, as far as there is money; the rest is the house's.
+    private func extend(_ hold: inout Hold, to cost: Money) {
+        if case .extended(let raised) = settlement.extend(hold, to: min(cost, .holdLimit)) { hold = raised }
     }
 
     /// Ends the hold of an answer that was cut off before its first word: nobody pays for it.

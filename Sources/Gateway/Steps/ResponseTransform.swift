@@ -18,6 +18,7 @@ package struct ResponseTransform: Step {
         ]
     }
 
+    private let settlement: SettlementEngine
     private let checkpoints: StreamCheckpoints
     private let answerBytesMax: Int
     private let keptBytesMax: Int
@@ -30,8 +31,10 @@ package struct ResponseTransform: Step {
     ///   - keptBytesMax: The largest answer that is kept for whoever asks again under the same idempotency key.
     ///   - keepAliveMilliseconds: After how much silence of the provider a comment goes to the client.
     package init(
-        checkpoints: StreamCheckpoints, answerBytesMax: Int, keptBytesMax: Int, keepAliveMilliseconds: Int
+        settlement: SettlementEngine, checkpoints: StreamCheckpoints, answerBytesMax: Int,
+        keptBytesMax: Int, keepAliveMilliseconds: Int
     ) {
+        self.settlement = settlement
         self.keptBytesMax = keptBytesMax
         self.checkpoints = checkpoints
         self.answerBytesMax = answerBytesMax
@@ -44,7 +47,8 @@ package struct ResponseTransform: Step {
         }
         if context.upstreamCall.isStream {
             var relay = StreamRelay(
-                context, checkpoints: checkpoints, keptBytesMax: keptBytesMax,
+                context, funds: StreamFunds(context, settlement: settlement), checkpoints: checkpoints,
+                keptBytesMax: keptBytesMax,
                 keepAliveMilliseconds: keepAliveMilliseconds)
             let result = relay.run(&transfer, &context)
             context.responseTransform = try result.get()

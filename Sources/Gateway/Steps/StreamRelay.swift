@@ -10,6 +10,8 @@ struct StreamRelay: ~Copyable {
     /// Why relaying ended.
     private enum End {
         case done
+        /// There is no money for more.
+        case exhausted
         case interrupted(Interruption, GatewayError)
     }
 
@@ -20,6 +22,7 @@ struct StreamRelay: ~Copyable {
     private let exchange: Exchange
     private let provider: Provider
     private let showsUsage: Bool
+    private let answers: Int
     private let keepAliveMilliseconds: Int
     private let inputEstimate: Int64
     private let checkpoint: CheckpointSlot
@@ -31,11 +34,13 @@ struct StreamRelay: ~Copyable {
     private var kept: KeptAnswer?
     /// Whether the client has left while its answer is still wanted.
     private var isClientGone = false
+    private var funds: StreamFunds
     private var received: [UInt8] = []
     private var outgoing: [UInt8] = []
 
     init(
-        _ context: borrowing WorkflowContext, checkpoints: StreamCheckpoints, keptBytesMax: Int,
+        _ context: borrowing WorkflowContext, funds: StreamFunds, checkpoints: StreamCheckpoints,
+        keptBytesMax: Int,
         keepAliveMilliseconds: Int
     ) {
         kept = context.idempotency.claim == nil ? nil : KeptAnswer(bytesMax: keptBytesMax)
@@ -44,6 +49,8 @@ struct StreamRelay: ~Copyable {
         exchange = context.exchange
         provider = selected.provider
         showsUsage = request.includeUsage
+        answers = request.n
+        self.funds = funds
         self.keepAliveMilliseconds = keepAliveMilliseconds
         self.checkpoints = checkpoints
         inputEstimate = ObservedUsage.inputTokens(of: request)
@@ -67,6 +74,15 @@ struct StreamRelay: ~Copyable {
             if context.bytesDelivered == 0 { writeHead(&context) }
             var section = section(.complete, ChatStreamEvent.done, wasCheckpointed)
             section.kept = kept.take()?.finished(ChatStreamEvent.done, contentType: EventStream.contentType)
+            return .success(section)
+        case .exhausted:
+            if context.bytesDelivered == 0 { writeHead(&context) }
+            let (usage, _, _) = used(.interrupted(by: .money))
+            let last = reader.cutOff(
+                answers: answers, usage: showsUsage ? (usage.promptTotal, usage.completionTotal) : nil)
+            // Its client has a whole answer, if a short one.
+            var section = section(.interrupted(by: .money), last, wasCheckpointed)
+            section.kept = kept.take()?.finished(last, contentType: EventStream.contentType)
             return .success(section)
         case .interrupted(let by, let error):
             let last = by == .client ? [] : error.client.event
@@ -174,7 +190,13 @@ struct StreamRelay: ~Copyable {
         do throws(EventStreamError) {
             while end == nil, let event = try parser.next() {
                 let chunk = parser.withData(of: event) { reader.read($0) }
+                let before = observed
                 observed.count(chunk)
+                if chunk.isBillable, let stop = fund(&context) {
+                    observed = before
+                    end = stop
+                    continue
+                }
                 switch chunk.kind {
                 case .done: end = .done
                 case .error: end = .interrupted(.provider, providerFailure())
@@ -198,6 +220,17 @@ struct StreamRelay: ~Copyable {
         context.bytesDelivered += outgoing.count
         guard isWanted() else { return .interrupted(.client, .clientGone) }
         return end
+    }
+
+    /// Sees to it that what has been counted is paid for, before it is delivered; nil when it is.
+    private mutating func fund(_ context: inout WorkflowContext) -> End? {
+        let seen = max(observed.outputTokens, reader.usage?.completionTokens ?? 0)
+        guard seen > funds.tokens else { return nil }
+        switch funds.cover(seen, &context.quotaCheck.hold) {
+        case .covered: return nil
+        case .exhausted: return .exhausted
+        case .failed(let error): return .interrupted(.gateway, error)
+        }
     }
 
     private func providerFailure() -> GatewayError {

@@ -179,6 +179,10 @@ package enum Interruption: String, Sendable {
     case client
     case provider
     case shutdown
+    /// The tenant, whose money is gone: the answer ends as if its output cap were reached.
+    case money
+    /// This gateway, which cannot find out whether there is money for more.
+    case gateway
 }
 
 /// What `response_transform` leaves: what was delivered and what it used.
@@ -218,7 +222,7 @@ package struct ResponseTransformSection: ContextSection {
     /// Whether the tenant pays: not for an answer that others cut off before its first word.
     package var isCharged: Bool {
         switch outcome {
-        case .complete, .interrupted(by: .client): true
+        case .complete, .interrupted(by: .client), .interrupted(by: .money): true
         case .interrupted: hasBillableOutput
         }
     }

@@ -13,16 +13,15 @@ package enum Workflows {
                 RoutingStep(catalog: services.catalog, candidatesMax: configuration.candidatesMax),
                 QuotaCheck(
                     settlement: services.settlement, claims: services.claims, timeZones: services.timeZones,
-                    outputTokensDefault: configuration.outputTokensDefault,
-                    outputTokensMax: configuration.outputTokensMax),
+                    policy: configuration.holds),
                 TemplateRender(),
                 UpstreamCall(
                     client: services.httpClient, timeouts: configuration.upstreamTimeouts,
                     keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000,
                     crashPoints: services.crashPoints),
                 ResponseTransform(
-                    checkpoints: services.checkpoints, answerBytesMax: configuration.answerBytesMax,
-                    keptBytesMax: configuration.keptBytesMax,
+                    settlement: services.settlement, checkpoints: services.checkpoints,
+                    answerBytesMax: configuration.answerBytesMax, keptBytesMax: configuration.keptBytesMax,
                     keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000),
                 Billing(settlement: services.settlement),
             ],
