@@ -10,6 +10,8 @@ package struct HoldOrder: Sendable {
     package let key: APIKeyID?
     /// The most it can cost.
     package let amount: Money
+    /// What it can do with, where there is no more and nothing held that could become more; not above the amount.
+    package let least: Money
     /// The day and month it counts in.
     package let period: Period
     /// The tokens it is believed to take, for the limit of a minute.
@@ -26,8 +28,8 @@ package struct HoldOrder: Sendable {
     ///
     /// Its amount must be one that may be held: a script takes the holds of many, and must not fail on its way.
     package init(
-        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period, tokens: Int64 = 0,
-        hasBudget: Bool = false, limitsVersion: Int64 = 0
+        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, least: Money? = nil, period: Period,
+        tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 0
     ) {
         precondition(amount >= .zero && amount <= .holdLimit, "not an amount to hold")
         self.tokens = min(max(0, tokens), HoldOrder.tokensMax)
@@ -37,6 +39,7 @@ package struct HoldOrder: Sendable {
         self.trace = trace
         self.key = key
         self.amount = amount
+        self.least = min(max(.zero, least ?? amount), amount)
         self.period = period
     }
 }
@@ -99,6 +102,9 @@ package struct HeldAmount: Sendable, Hashable {
     package var minute: MinuteUse?
     /// How the API key's budget stands, this hold included; nil when it has none.
     package var budget: BudgetUse?
+
+    /// What is held: less than was asked for where that was all.
+    package var amount: Money { balanceBefore - balanceAfter }
 }
 
 /// How a tenant's limits of a minute stand.

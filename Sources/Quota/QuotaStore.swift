@@ -75,6 +75,7 @@ package final class QuotaStore: Sendable {
                 arguments.add(order.key?.description ?? "")
                 arguments.add(Int64(order.period.day))
                 arguments.add(order.tokens)
+                arguments.add(order.least.nanodollars)
             }
         }
     }

@@ -12,6 +12,8 @@ package struct ReserveOrder: Sendable {
     package let key: APIKeyID?
     /// The most it can cost.
     package let amount: Money
+    /// What it can do with, where there is no more and nothing held that could become more; not above the amount.
+    package let least: Money
     /// The day and month it counts in, in the tenant's time zone.
     package let period: Period
     /// How long the request may take at most.
@@ -33,12 +35,13 @@ package struct ReserveOrder: Sendable {
 
     /// Creates an order.
     package init(
-        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, period: Period,
+        tenant: TenantID, trace: TraceID, key: APIKeyID?, amount: Money, least: Money? = nil, period: Period,
         deadlineMilliseconds: Int64, capability: String, model: String, isStream: Bool, tokens: Int64 = 0,
         hasBudget: Bool = false, limitsVersion: Int64 = 0, claim: IdempotencyClaim? = nil
     ) {
         precondition(claim == nil || key != nil, "an idempotency key belongs to an API key")
         self.claim = claim
+        self.least = min(least ?? amount, amount)
         self.tokens = tokens
         self.hasBudget = hasBudget
         self.limitsVersion = limitsVersion

@@ -93,7 +93,7 @@ package final class SettlementEngine: Sendable {
     private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
         guard refusal.isOfMoney else { return false }
         do throws(QuotaError) {
-            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.amount, key: order.key)
+            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.least, key: order.key)
         } catch {
             // Who cannot be told has been refused all the same.
             return false
@@ -127,7 +127,7 @@ package final class SettlementEngine: Sendable {
     }
 
     private func hold(_ order: ReserveOrder, _ held: HeldAmount) -> Hold {
-        Hold(tenant: order.tenant, trace: order.trace, amount: order.amount, held: held, key: order.key)
+        Hold(tenant: order.tenant, trace: order.trace, amount: held.amount, held: held, key: order.key)
     }
 
     private func take(_ order: ReserveOrder) -> (ReserveMachine.Event, LedgerWriter.Outcome?) {

@@ -152,7 +152,7 @@ extension HoldOrder {
     fileprivate init(_ order: ReserveOrder) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
-            period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
+            least: order.least, period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
             limitsVersion: order.limitsVersion)
     }
 }
@@ -161,7 +161,7 @@ extension PendingRow {
     fileprivate init(_ order: ReserveOrder, _ held: HeldAmount) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch, rseq: held.rseq,
-            period: held.period, hold: order.amount, limitsVersion: held.limitsVersion,
+            period: held.period, hold: held.amount, limitsVersion: held.limitsVersion,
             balanceBefore: held.balanceBefore, balanceAfter: held.balanceAfter,
             deadlineMilliseconds: order.deadlineMilliseconds, capability: order.capability,
             model: order.model, isStream: order.isStream)

@@ -150,7 +150,7 @@ extension QuotaRefusal {
     /// Whether it is money that is missing, which holds may have taken.
     var isOfMoney: Bool { limit == .balance || limit == .budget }
 
-    /// Whether the request, of an API key, could be admitted if outstanding holds ended and cost nothing.
+    /// Whether the request, of an API key, which can do with that amount, could be admitted if outstanding holds ended and cost nothing.
     ///
     /// Requests are not kept waiting for a limit of how many may run: it is there to refuse them.
     func isForHolds(_ holds: [StoredHold], amount: Money, key: APIKeyID?) -> Bool {

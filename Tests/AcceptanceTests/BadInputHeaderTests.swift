@@ -154,7 +154,7 @@ import Threads
 
     @Test func `row 10: an empty balance is refused with 402 and no retry`() throws {
         let target = try BadInputTarget()
-        let poor = try EndpointsCaller("poor", at: target.gateway, balance: "0.1")
+        let poor = try EndpointsCaller("poor", at: target.gateway, balance: "0.0001")
         let answer = try TestHTTP.post(
             target.gateway.url + "/v1/chat/completions", key: poor.key,
             EndpointsCaller.body(BadInputTarget.model))

@@ -140,7 +140,8 @@ import Testing
 
     @Test func `a tenant's credit limit is spent and not a nano-dollar more`() throws {
         let gateway = try Self.gateway.get()
-        let order = ChatOrder()
+        // As few tokens as a hold must pay for, so that it is never lowered.
+        let order = ChatOrder(maxTokens: 16)
         let tenant = try gateway.stores.makeTenant(
             "credit-limit", balance: "0.000000001", creditLimit: order.hold - Money(nanodollars: 1))
         let key = try gateway.stores.makeKey(tenant)

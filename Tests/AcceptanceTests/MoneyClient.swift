@@ -31,7 +31,8 @@ struct ChatOrder: Sendable {
     var hold: Money {
         let price = Price(version: 0, rates: TestGateway.rates)
         let tokens = Int64(isStream ? min(maxTokens, 256) : maxTokens)
-        return price.upperBound(inputTokens: Int64(body.utf8.count), outputTokens: tokens, answers: 1) ?? .zero
+        return price.upperBound(inputTokens: Int64(body.utf8.count), outputTokens: tokens, answers: 1)
+            ?? .zero
     }
 }
 

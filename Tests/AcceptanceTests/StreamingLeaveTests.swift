@@ -1,5 +1,6 @@
 import Core
 import Ledger
+import Quota
 import TestSupport
 import TestTools
 import Testing
@@ -60,6 +61,42 @@ import Threads
         #expect(row.interruptedBy == "client")
         #expect(row.usage == Usage(input: EndpointsCaller.estimatedInput, output: 3))
         try scene.caller.expectBooks(charged: Money(nanodollars: StreamingScene.charge(output: 3)))
+    }
+
+    @Test
+    func
+        `fifty streams left after three events are charged as seen, and their providers left within a second`()
+        throws
+    {
+        let gateway = try EndpointsGateway.shared()
+        let caller = try EndpointsCaller("left-many", at: gateway)
+        let members = #""stream":true"#
+        _ = try Concurrently.run(50) { _ in
+            let client = try StreamingClient(gateway.url)
+            client.postChat(key: caller.key, EndpointsCaller.body("sim-slow", members))
+            #expect(client.waits(for: "tok3 "))
+            client.leave()
+        }
+        #expect(try Eventually.holds { try gateway.stores.books(caller.tenant).ledger.pending == 0 })
+        let rows = try caller.rows()
+        #expect(rows.count == 50)
+        var charged: Int64 = 0
+        for row in rows {
+            #expect(
+                row.status == "committed" && row.usageSource == "observed" && row.interruptedBy == "client")
+            #expect(row.usage.output >= 3)
+            #expect(row.charge.nanodollars == StreamingScene.charge(output: row.usage.output))
+            charged += row.charge.nanodollars
+        }
+        let seen = Dictionary(rows.map { ($0.trace, $0.usage.output) }, uniquingKeysWith: +)
+        let calls = try caller.providerCalls(of: rows)
+        #expect(calls.count == 50)
+        for call in calls {
+            // A piece every 50 milliseconds: what was sent and not seen was sent within that second.
+            #expect((0...20).contains(call.completion_tokens - (seen[call.trace ?? ""] ?? 0)), "\(call)")
+        }
+        #expect(try Eventually.holds { try gateway.stores.books(caller.tenant).image?.holds.isEmpty == true })
+        try caller.expectBooks(charged: Money(nanodollars: charged))
     }
 
     @Test func `leaving after the provider's usage charges that usage`() throws {

@@ -49,6 +49,7 @@ import Testing
         #expect(configuration.responder.workersMax == 1_024)
         #expect(
             configuration.holds.outputTokensDefault == 4_096 && configuration.holds.streamInitialTokens == 256
+                && configuration.holds.leastTokens == 16
         )
         #expect(configuration.drainSeconds == 60)
         #expect(configuration.upstreamTimeouts.totalMilliseconds == 600_000)

@@ -28,13 +28,13 @@ import Testing
 
     private func bound(
         _ request: ChatRequest, _ candidates: [ProviderModel], tokensDefault: Int64 = 100,
-        tokensMax: Int64 = 10_000, streamInitial: Int64 = 256
+        tokensMax: Int64 = 10_000, streamInitial: Int64 = 256, least: Int64 = 16
     ) throws(GatewayError) -> HoldBound {
         try HoldBound(
             request, candidates: candidates,
             policy: HoldPolicy(
                 outputTokensDefault: tokensDefault, outputTokensMax: tokensMax,
-                streamInitialTokens: streamInitial))
+                streamInitialTokens: streamInitial, leastTokens: least))
     }
 
     @Test(arguments: [
@@ -87,6 +87,32 @@ import Testing
         #expect(throws: GatewayError.self) {
             try bound(try body(",\"max_tokens\":10000000,\"stream\":true"), [dearest], tokensMax: 10_000_000)
         }
+    }
+
+    @Test func `a hold can be lowered to what pays for the prompt and some tokens of each answer`() throws {
+        let request = try request(",\"max_tokens\":100,\"n\":3")
+        let candidates = [candidate(1), candidate(2, input: 3_000_000, output: 500_000)]
+        let bytes = Int64(request.body.count)
+        let bound = try bound(request, candidates, least: 20)
+        #expect(bound.least == Money(nanodollars: 3 * bytes + 30))
+        for (more, cap) in [(Int64(0), Int64(20)), (1, 20), (2, 21), (60, 60)] {
+            let held = Money(nanodollars: 3 * bytes + 30 + more)
+            #expect(bound.outputCap(within: held, request, candidates: candidates) == cap)
+        }
+        #expect(bound.outputCap(within: bound.amount, request, candidates: candidates) == 100)
+    }
+
+    @Test func `a hold that is small already, or may not be lowered, is taken whole`() throws {
+        let small = try bound(try request(",\"max_tokens\":16"), [candidate(1)], least: 16)
+        #expect(small.least == small.amount)
+        let whole = try bound(try request(",\"max_tokens\":500"), [candidate(1)], least: 0)
+        #expect(whole.least == whole.amount)
+    }
+
+    @Test func `a stream that holds less may still use its whole cap`() throws {
+        let request = try request(",\"max_tokens\":100,\"stream\":true")
+        let bound = try bound(request, [candidate(1)])
+        #expect(bound.outputCap(within: bound.least, request, candidates: [candidate(1)]) == 100)
     }
 
     @Test(arguments: [Int64(1), 2, 3, 4, 16])

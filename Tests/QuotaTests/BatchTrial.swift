@@ -59,11 +59,13 @@ struct BatchTrial {
             let known = (taken.suffix(20).map { $0.order } + orders).randomElement(using: &random)
             let isRepeated = known != nil && below(4) == 0
             let isOther = below(3) == 0
+            let amount = isRepeated && !isOther ? known?.amount ?? .zero : .nano(amount())
+            let least = below(3) == 0 ? Int64(below(Int(amount.nanodollars + 1))) : amount.nanodollars
             orders.append(
                 HoldOrder(
                     tenant: batched.tenant, trace: isRepeated ? known?.trace ?? .fresh() : .fresh(),
                     key: isRepeated && !isOther ? known?.key : APIKeyID("key\(below(3))"),
-                    amount: isRepeated && !isOther ? known?.amount ?? .zero : .nano(amount()),
+                    amount: amount, least: isRepeated && !isOther ? known?.least : .nano(least),
                     period: period(), tokens: Int64(below(50)),
                     hasBudget: below(2) == 0 && setting.budgets.count == 3, limitsVersion: Int64(below(2))))
         }
@@ -71,11 +73,14 @@ struct BatchTrial {
         for (order, reply) in zip(orders, replies) {
             let alone = HoldOrder(
                 tenant: single.tenant, trace: order.trace, key: order.key, amount: order.amount,
-                period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
+                least: order.least, period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
                 limitsVersion: order.limitsVersion)
             #expect(try single.store.deduct(alone).withoutSeconds == reply, note)
             #expect(oracle.deduct(order, minute: minute) == reply, note)
-            if case .held(let held) = reply { taken.append((order, held)) }
+            if case .held(let held) = reply {
+                taken.append((order, held))
+                if held.amount < order.amount { seen.insert("lowered") }
+            }
             note(reply)
         }
         try expectAlike()
@@ -86,7 +91,7 @@ struct BatchTrial {
         var settlements: [(batched: HoldSettlement, single: HoldSettlement)] = []
         for _ in 0..<size() {
             guard let (order, held) = taken.randomElement(using: &random) else { break }
-            let charge = Money.nano(Int64(below(Int(order.amount.nanodollars + 1))))
+            let charge = Money.nano(Int64(below(Int(held.amount.nanodollars + 1))))
             let (rseq, isVoided) = (below(6) == 0 ? held.rseq + 1 : held.rseq, below(3) == 0)
             let tokens = Int64(below(60))
             let make = { tenant in

@@ -166,7 +166,7 @@ import Threads
             QuotaScripts.deduct, [bench.keys.tenant, bench.keys.holds],
             [
                 String(ImageBench.incarnation), "1750000000000000", "1", TraceID.fresh().description, "1",
-                "", "20250614", "0",
+                "", "20250614", "0", "1",
             ])
         #expect(reply.first == "LATE")
         let told = try #require(Int64(reply.last ?? ""))

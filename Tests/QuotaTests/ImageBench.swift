@@ -78,23 +78,24 @@ struct ImageBench: Sendable {
 
     /// Asks for a hold.
     func deduct(
-        _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today, key: String = "key1",
-        tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 1
+        _ amount: Int64, least: Int64? = nil, trace: TraceID = .fresh(), day: Int32 = today,
+        key: String = "key1", tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 1
     ) throws -> DeductReply {
         try store.deduct(
             order(
-                amount, trace: trace, day: day, key: key, tokens: tokens, hasBudget: hasBudget,
+                amount, least: least, trace: trace, day: day, key: key, tokens: tokens, hasBudget: hasBudget,
                 limitsVersion: limitsVersion))
     }
 
     /// An order of a hold.
     func order(
-        _ amount: Int64, trace: TraceID = .fresh(), day: Int32 = today, key: String = "key1",
-        tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 1
+        _ amount: Int64, least: Int64? = nil, trace: TraceID = .fresh(), day: Int32 = today,
+        key: String = "key1", tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 1
     ) -> HoldOrder {
         HoldOrder(
             tenant: tenant, trace: trace, key: APIKeyID(key), amount: Money(nanodollars: amount),
-            period: Period(day: day), tokens: tokens, hasBudget: hasBudget, limitsVersion: limitsVersion)
+            least: least.map { Money(nanodollars: $0) }, period: Period(day: day), tokens: tokens,
+            hasBudget: hasBudget, limitsVersion: limitsVersion)
     }
 
     /// Asks for a hold that must be granted.

@@ -14,6 +14,7 @@ struct QuotaOracle {
 
     private struct Stored {
         let order: HoldOrder
+        let amount: Int64
         let rseq: Int64
         let period: Period
         let minute: Int64
@@ -75,12 +76,13 @@ struct QuotaOracle {
     mutating func endMinute() { window.minute -= 1 }
 
     mutating func deduct(_ order: HoldOrder, minute: Int64) -> DeductReply {
-        let amount = order.amount.nanodollars
+        var amount = order.amount.nanodollars
         if let stored = holds[order.trace] {
-            guard stored.order.amount == order.amount, stored.order.key == order.key else { return .conflict }
+            guard (order.least.nanodollars...amount).contains(stored.amount), stored.order.key == order.key
+            else { return .conflict }
             return .held(
                 reply(
-                    rseq: stored.rseq, before: balance + amount, stored.period, of: order.key,
+                    rseq: stored.rseq, before: balance + stored.amount, stored.period, of: order.key,
                     minute: minute))
         }
         let period = order.period.day < latest.day ? latest : order.period
@@ -95,7 +97,11 @@ struct QuotaOracle {
             let current = known.period.count == 8 ? "\(period.day)" : "\(period.month)"
             if current != known.period { budget = Budget(limit: known.limit, used: 0, period: current) }
         }
-        if let refusal = refusal(order, now, requests, tokens, budget) { return .refused(refusal) }
+        if let refusal = refusal(order, now, requests, tokens, budget) {
+            let judged = lowered(order, refusal, budget)
+            guard let left = judged.amount else { return .refused(judged.refusal) }
+            amount = left
+        }
         latest = period
         used = (now.daily + 1, now.monthly + 1)
         version += 1
@@ -106,7 +112,8 @@ struct QuotaOracle {
             budgets[key.description] = budget
         }
         holds[order.trace] = Stored(
-            order: order, rseq: version, period: period, minute: rates.tokens == nil ? 0 : minute)
+            order: order, amount: amount, rseq: version, period: period,
+            minute: rates.tokens == nil ? 0 : minute)
         return .held(
             reply(rseq: version, before: balance + amount, period, of: order.key, minute: minute))
     }
@@ -128,6 +135,27 @@ struct QuotaOracle {
             BudgetUse(limit: .nano($0.limit), used: .nano($0.used))
         }
         return held
+    }
+
+    /// All that is left, if the order can do with it and no hold can give any back; else why not.
+    private func lowered(
+        _ order: HoldOrder, _ refusal: QuotaRefusal, _ budget: Budget?
+    ) -> (amount: Int64?, refusal: QuotaRefusal) {
+        let (least, ofBalance) = (order.least.nanodollars, balance + creditLimit)
+        guard refusal.limit == .balance || refusal.limit == .budget, order.least < order.amount else {
+            return (nil, refusal)
+        }
+        var left = order.amount.nanodollars
+        if let budget, left > budget.limit - budget.used {
+            left = budget.limit - budget.used
+            let hasHolds = holds.values.contains { $0.order.key == order.key }
+            guard left >= least, !hasHolds else { return (nil, refusal) }
+        }
+        guard left > ofBalance else { return (left, refusal) }
+        let ofAll = QuotaRefusal(
+            limit: .balance, epoch: 1, creditSequence: credits, limitsVersion: 1, balance: .nano(balance),
+            limitValue: creditLimit, used: order.amount.nanodollars, reset: .never)
+        return (ofBalance >= least && holds.isEmpty ? ofBalance : nil, ofAll)
     }
 
     private func refusal(
@@ -173,7 +201,7 @@ struct QuotaOracle {
         guard let stored = holds[settlement.trace], stored.rseq == settlement.rseq, settlement.epoch == 1
         else { return .gone(balance: .nano(balance)) }
         holds[settlement.trace] = nil
-        let rest = stored.order.amount.nanodollars - settlement.charge.nanodollars
+        let rest = stored.amount - settlement.charge.nanodollars
         balance += rest
         if settlement.isVoided {
             if stored.period.day == latest.day { used.daily -= 1 }

@@ -1,4 +1,5 @@
 import Core
+import Ledger
 import Quota
 import Settlement
 import TestSupport
@@ -108,6 +109,41 @@ import Threads
         #expect(order.withLock { $0 }.count == 2)
         let books = try bench.expectExactBooks(tenant)
         #expect(books.image?.balance == .zero)
+    }
+
+    @Test func `who can do with less is served with what is left, as soon as nothing else is held`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 20)
+        let served = try Concurrently.run(200) { _ in
+            do throws(SettlementError) {
+                let hold = try bench.engine.reserve(bench.order(tenant, 8, least: 1))
+                let charge = bench.committed(hold, 1)
+                _ = try bench.engine.settle(hold, charge, otherwise: charge)
+                return 1
+            } catch {
+                guard case .refused(let refusal) = error, refusal.limit == .balance else { throw error }
+                return 0
+            }
+        }
+        #expect(served.reduce(0, +) == 20)
+        #expect(try bench.expectExactBooks(tenant).image?.balance == .zero)
+    }
+
+    @Test func `what is left is given to one at a time, and its row holds it`() throws {
+        let bench = try Self.bench(waitMilliseconds: 60_000)
+        let tenant = try bench.makeTenant(balance: 20)
+        let hold = try bench.engine.reserve(bench.order(tenant, 100, least: 5))
+        #expect(hold.amount == Money(nanodollars: 20))
+        #expect(try bench.row(hold)?.hold == hold.amount)
+        let waiting = try Concurrently.begin(1) { _ in
+            try bench.engine.reserve(bench.order(tenant, 100, least: 5))
+        }
+        #expect(Eventually.holds { bench.engine.waitingCount == 1 })
+        try bench.settle(hold, charge: 13)
+        let next = try waiting.wait()[0]
+        #expect(next.amount == Money(nanodollars: 7))
+        try bench.expectExactBooks(tenant)
+        bench.void(next)
     }
 
     @Test func `a credit ends the wait`() throws {

@@ -18,6 +18,10 @@ enum Breakage: String, CaseIterable, Sendable {
     case epochAndSnapshotTogether
     /// A row's hold is raised whatever the image's epoch.
     case extensionUnfenced
+    /// A row is inserted with what was asked for, whatever the image has taken.
+    case loweredHoldUntold
+    /// A request is given all that is left although holds are outstanding.
+    case loweredBesideHolds
     /// A row's hold is raised to what was asked for, whatever the image has taken.
     case extensionUncounted
     /// What an answer costs is charged although its hold could not be raised to it.
@@ -37,6 +41,7 @@ enum Breakage: String, CaseIterable, Sendable {
         case .liveOwnerSwept: ["I12"]
         case .claimReleasedThoughCommitted: ["I13"]
         case .chargedBeyondHold: ["I6"]
+        case .loweredBesideHolds: ["I20"]
         default: ["I1", "I2", "I3", "I4"]
         }
     }

@@ -9,6 +9,7 @@ enum Landmark: Int, CaseIterable {
     case missingImage
     case heldAgain
     case refusedBalance
+    case lowered
     case refusedQuota
     case droppedImage
     case fencedRow

@@ -6,7 +6,7 @@ import Settlement
 /// What a thread asks of Redis or PostgreSQL.
 enum Effect {
     // Redis
-    case deduct(amount: Int64, day: Int32)
+    case deduct(amount: Int64, least: Int64, day: Int32)
     case settleImage(HoldEnd)
     case extendImage(to: Int64)
     case applyCredit(sequence: Int64, amount: Int64)

@@ -61,17 +61,19 @@ struct SimulatedRedis: Equatable {
     // MARK: - Holds
 
     mutating func deduct(
-        _ call: RedisCall, trace: Int, amount: Int64, day asked: Int32, _ breakage: Breakage?
+        _ call: RedisCall, trace: Int, amount asked: Int64, least: Int64, day wanted: Int32,
+        _ breakage: Breakage?
     ) -> DeductReply {
         guard !call.isLate || breakage == .notAfterIgnored else { return .late }
         guard var image = image(of: call.incarnation, breakage) else { return .missing }
         if holds[trace].isHeld {
-            guard holds[trace].amount == amount else { return .conflict }
+            let amount = holds[trace].amount
+            guard (least...asked).contains(amount) else { return .conflict }
             return .held(held(trace, image, before: image.balance + amount))
         }
         // A host whose clock is behind must not reopen a period that has ended.
-        let day = max(asked, image.day)
-        let month = max(asked / 100, image.month)
+        let day = max(wanted, image.day)
+        let month = max(wanted / 100, image.month)
         let dailyUsed = day == image.day ? image.dailyUsed : 0
         let monthlyUsed = month == image.month ? image.monthlyUsed : 0
         let limits = image.limits
@@ -79,6 +81,10 @@ struct SimulatedRedis: Equatable {
         if limits.monthlyQuota >= 0, monthlyUsed >= limits.monthlyQuota {
             return refusal(.monthlyQuota, image)
         }
+        // All that is left will do, if no other hold can give any back.
+        let left = image.balance + limits.creditLimit
+        let isAll = left >= least && (!holds.contains(where: \.isHeld) || breakage == .loweredBesideHolds)
+        let amount = left < asked && isAll ? left : asked
         guard image.balance - amount + limits.creditLimit >= 0 else { return refusal(.balance, image) }
         image.balance -= amount
         image.day = day

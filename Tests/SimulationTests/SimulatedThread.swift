@@ -50,6 +50,9 @@ final class SimulatedThread {
     var day: Int32 = 0
     var amount: Int64 = 0
     var cost: Int64 = 0
+    /// What it asked for, and what it can do with.
+    var asked: Int64 = 0
+    var least: Int64 = 0
     var isStream = false
     var delivered: Int64 = 0
     /// What the answer costs once it has ended, and whether its hold was raised to that already.

@@ -48,11 +48,16 @@ extension Simulation {
     private func ask(_ message: Message) -> Answer {
         let call = RedisCall(incarnation: message.incarnation, now: now, notAfter: message.notAfter)
         switch message.effect {
-        case .deduct(let amount, let day):
+        case .deduct(let amount, let least, let day):
             let before = redis
             if redis.holds[message.trace].isHeld { reach(.heldAgain) }
-            let reply = redis.deduct(call, trace: message.trace, amount: amount, day: day, breakage)
+            let reply = redis.deduct(
+                call, trace: message.trace, amount: amount, least: least, day: day, breakage)
             checkLate(call, before)
+            if case .held(let held) = reply, held.amount.nanodollars < amount {
+                reach(.lowered)
+                checkLowered(held.amount.nanodollars, least, message.trace, before)
+            }
             return .deduct(reply)
         case .extendImage(let amount):
             let before = redis
@@ -87,6 +92,15 @@ extension Simulation {
                 found.append(HoldEnd(trace, redis.holds[trace]))
             }
             return .holds(found)
+        }
+    }
+
+    /// What is left is given away only whole, and only when nobody else holds anything (I20).
+    private func checkLowered(_ amount: Int64, _ least: Int64, _ trace: Int, _ before: SimulatedRedis) {
+        guard !before.holds[trace].isHeld else { return }
+        let isAll = redis.image.map { $0.balance + $0.limits.creditLimit == 0 } ?? false
+        if !isAll || amount < least || before.holds.contains(where: \.isHeld) {
+            violate("I20: #\(trace) was given \(amount) beside other holds")
         }
     }
 

@@ -14,7 +14,11 @@ extension Simulation {
             guard !isDraining, tracesUsed < options.tracesMax else { return false }
             thread.trace = tracesUsed
             tracesUsed += 1
-            thread.amount = options.onlyHolds?.each ?? Int64(30 + draw(4) * 20)
+            // Some ask for more than there is, and can do with little.
+            let isLarge = options.onlyHolds == nil && draw(8) == 0
+            thread.amount = options.onlyHolds?.each ?? Int64(30 + draw(4) * 20 + (isLarge ? 500 : 0))
+            thread.asked = thread.amount
+            thread.least = isLarge ? 10 : thread.amount
             thread.isStream = draw(2) == 0
             thread.delivered = 0
             truths[thread.trace].createdAt = now
@@ -79,9 +83,10 @@ extension Simulation {
     func drive(_ thread: SimulatedThread, reserve event: ReserveMachine.Event) {
         thread.layer = .reserve
         switch thread.reserve.next(after: event) {
-        case .deduct: send(thread, .deduct(amount: thread.amount, day: thread.day))
+        case .deduct: send(thread, .deduct(amount: thread.asked, least: thread.least, day: thread.day))
         case .insertPending(let held):
             thread.held = held
+            thread.amount = breakage == .loweredHoldUntold ? thread.asked : held.amount.nanodollars
             send(thread, .insertPending(held, amount: thread.amount))
         case .rebuild: beginRebuild(thread, for: .reserve)
         case .readStanding: send(thread, .readStanding)
@@ -111,7 +116,7 @@ extension Simulation {
     private func callProvider(_ thread: SimulatedThread) {
         thread.layer = .provider
         // Now and then the provider does not keep to the cap.
-        thread.cost = Int64(1 + draw(Int(thread.amount) + 20))
+        thread.cost = Int64(1 + draw(min(Int(thread.amount), 90) + 20))
         thread.isEnding = false
         if !ledger.rows[thread.trace].isVisible { violate("I8: #\(thread.trace) is called without a row") }
         checkCalledOnce(thread.trace)

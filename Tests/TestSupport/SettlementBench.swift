@@ -151,12 +151,14 @@ package struct SettlementBench: Sendable {
 
     /// A request for a hold.
     package func order(
-        _ tenant: TenantID, _ amount: Int64, trace: TraceID = .fresh(), key: APIKeyID? = nil,
-        period: Period = period, tokens: Int64 = 0, hasBudget: Bool = false, limitsVersion: Int64 = 0
+        _ tenant: TenantID, _ amount: Int64, least: Int64? = nil, trace: TraceID = .fresh(),
+        key: APIKeyID? = nil, period: Period = period, tokens: Int64 = 0, hasBudget: Bool = false,
+        limitsVersion: Int64 = 0
     ) -> ReserveOrder {
         ReserveOrder(
             tenant: tenant, trace: trace, key: key ?? APIKeyID("key1"), amount: Money(nanodollars: amount),
-            period: period, deadlineMilliseconds: 60_000, capability: "chat", model: "m", isStream: false,
+            least: least.map { Money(nanodollars: $0) }, period: period, deadlineMilliseconds: 60_000,
+            capability: "chat", model: "m", isStream: false,
             tokens: tokens, hasBudget: hasBudget, limitsVersion: limitsVersion)
     }
 

@@ -9,9 +9,14 @@ package struct HoldPolicy: Sendable {
     package var outputTokensMax: Int64
     /// The answer tokens that a stream holds before it begins, for each of its answers.
     package var streamInitialTokens: Int64
+    /// The answer tokens that a hold must pay for at least where money is short, for each answer; 0: all of them.
+    package var leastTokens: Int64
 
     /// Creates a policy.
-    package init(outputTokensDefault: Int64, outputTokensMax: Int64, streamInitialTokens: Int64) {
+    package init(
+        outputTokensDefault: Int64, outputTokensMax: Int64, streamInitialTokens: Int64, leastTokens: Int64
+    ) {
+        self.leastTokens = leastTokens
         self.outputTokensDefault = outputTokensDefault
         self.outputTokensMax = outputTokensMax
         self.streamInitialTokens = streamInitialTokens
@@ -25,6 +30,8 @@ package struct HoldPolicy: Sendable {
         outputTokensMax = Int64(settings.integer("TOLLGATE_OUTPUT_TOKENS_MAX", default: 131_072, in: tokens))
         streamInitialTokens = Int64(
             settings.integer("TOLLGATE_HOLD_STREAM_INITIAL_TOKENS", default: 256, in: tokens))
+        leastTokens = Int64(
+            settings.integer("TOLLGATE_HOLD_LEAST_OUTPUT_TOKENS", default: 16, in: 0...10_000_000))
     }
 }
 
@@ -34,6 +41,8 @@ package struct HoldPolicy: Sendable {
 struct HoldBound {
     /// What is held before a provider is called.
     let amount: Money
+    /// What must be held at least, where that is all there is.
+    let least: Money
     /// The most tokens of an answer.
     let outputCap: Int64
 
@@ -48,15 +57,34 @@ struct HoldBound {
         let wanted = request.maxTokens.map { Int64($0) } ?? policy.outputTokensDefault
         outputCap = min(wanted, modelMax, policy.outputTokensMax)
         let first = request.stream ? min(outputCap, policy.streamInitialTokens) : outputCap
+        let fewest = policy.leastTokens == 0 ? first : min(first, policy.leastTokens)
         var dearest = Money.zero
+        var least = Money.zero
         for candidate in candidates {
             // Also of what is not held at once: what cannot be held in all is never begun.
             guard candidate.upperBound(of: request, outputTokens: outputCap) != nil,
-                let bound = candidate.upperBound(of: request, outputTokens: first)
+                let bound = candidate.upperBound(of: request, outputTokens: first),
+                let small = candidate.upperBound(of: request, outputTokens: fewest)
             else { throw .costBeyondLimit() }
             dearest = max(dearest, bound)
+            least = max(least, small)
         }
         amount = dearest
+        self.least = least
+    }
+
+    /// The most tokens of an answer that a hold pays for, whoever gives it.
+    ///
+    /// A stream may use the whole cap: its hold is raised as it flows.
+    func outputCap(
+        within held: Money, _ request: ChatRequest, candidates: [ProviderModel]
+    ) -> Int64 {
+        guard !request.stream, held < amount else { return outputCap }
+        return candidates.reduce(outputCap) { cap, candidate in
+            let tokens = candidate.price?.outputTokens(
+                within: held, inputTokens: candidate.inputBound(of: request))
+            return min(cap, (tokens ?? 0) / Int64(request.n))
+        }
     }
 
     /// The tokens that the request is believed to take at most, for the limit of a minute.

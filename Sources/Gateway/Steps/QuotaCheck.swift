@@ -35,7 +35,7 @@ package struct QuotaCheck: Step {
         let now = WallClock.unixMilliseconds / 1_000
         let order = ReserveOrder(
             tenant: caller.tenant.id, trace: context.trace, key: caller.key.id, amount: bound.amount,
-            period: timeZones.period(in: zone, unixSeconds: now),
+            least: bound.least, period: timeZones.period(in: zone, unixSeconds: now),
             deadlineMilliseconds: Int64(context.deadline.remainingMilliseconds), capability: "chat",
             model: request.model, isStream: request.stream,
             tokens: bound.tokens(of: request, limits: caller.tenant.limits),
@@ -46,7 +46,9 @@ package struct QuotaCheck: Step {
             let limits = LimitReport.reports(of: hold.held) {
                 timeZones.secondsLeft(in: zone, unixSeconds: now)
             }
-            context.quotaCheck = QuotaCheckSection(hold: hold, outputCap: bound.outputCap, limits: limits)
+            let cap = bound.outputCap(
+                within: hold.amount, request, candidates: context.routing.candidates)
+            context.quotaCheck = QuotaCheckSection(hold: hold, outputCap: cap, limits: limits)
         } catch {
             if let claim = order.claim,
                 let refusal = claims.refusal(of: claim, order.tenant, key: caller.key.id, after: error)

@@ -1,15 +1,17 @@
 -- Takes holds of one tenant in their order, each all or none: the money a request could cost at most, from the balance and from
 -- its API key's budget; one of the day's, the month's and the minute's requests; its tokens of the minute; one of the holds at once.
+-- Where only money is missing, and no other hold that could give some back, all that is left is taken, if the order can do with it.
 --
 -- KEYS  1 tenant hash · 2 holds hash · then the hashes of those API keys that have a budget, as far as the caller knows
 -- ARGV  1 incarnation · 2 not-after (Redis time, microseconds) · 3 the limits version that the caller knows
---       · then for each order: trace, amount, API key id, day, tokens
+--       · then for each order: trace, amount, API key id, day, tokens, the least amount it can do with
 -- Reply LATE  {now}                     nothing done: the caller has given up on this command by now
 --       MISS                            no image of the tenant, one of another incarnation, or a part of it is lost: rebuild it
 --       STALE                           nothing done: the image has older limits than the caller knows of
 --       These answer all orders. Otherwise there is a line for each:
 --       CONFLICT                        the trace holds something else
 --       OK    {epoch, rseq, before, after, daily used, monthly used, daily quota, monthly quota, limits version, day}
+--             What is held is what there was before and is not after.
 --             Where the tenant has limits a minute, or budgets, there follow: {rpm limit, requests of the minute, tpm limit, tokens of
 --             the minute, seconds left of it, budget limit, budget used, its period}
 --       REFUSED {which, epoch, cseq, limits version, balance, limit, used, reset}
@@ -63,7 +65,7 @@ if has_more then
         local known = {}
         for i = 3, #KEYS do known[KEYS[i]] = true end
         prefix = 'gw:quota:apikey:' .. KEYS[1]:match('{.*}') .. ':'
-        for i = 6, #ARGV, 5 do
+        for i = 6, #ARGV, 6 do
             local key = ARGV[i]
             if key ~= '' and budgets[key] == nil then
                 local b = redis.call('HMGET', prefix .. key, 'epoch', 'budget_limit', 'budget_used', 'period')
@@ -88,25 +90,41 @@ if has_more then
 end
 
 local traces = {}
-for i = 4, #ARGV, 5 do traces[#traces + 1] = ARGV[i] end
+for i = 4, #ARGV, 6 do traces[#traces + 1] = ARGV[i] end
 local stored = redis.call('HMGET', KEYS[2], unpack(traces))
 -- By trace, and as HSET takes them: holds that this call takes are not in Redis before its end.
 local taken, fresh = {}, {}
 local lines = {}
 
+-- Whether an API key has holds. Where there are thousands they are not looked through: then it is believed to have some.
+local holders
+local function has_holds(key)
+    if not holders then
+        holders = {}
+        local is_few = redis.call('HLEN', KEYS[2]) <= 2000
+        for _, list in ipairs({is_few and redis.call('HVALS', KEYS[2]) or {}, fresh}) do
+            for _, hold in ipairs(list) do
+                local of = hold:match('^%d+|%d+|%d+|([^|]*)|')
+                if of then holders[of] = true end
+            end
+        end
+        holders[1] = not is_few
+    end
+    return holders[1] or holders[key]
+end
+
 for n, trace in ipairs(traces) do
-    local at = 5 * n - 1
-    local amount, key, day = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    -- Redis takes no '-0'.
-    local minus = amount == '0' and '0' or '-' .. amount
+    local at = 6 * n - 2
+    local amount, key, day, least = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
     local held = taken[trace] or stored[n]
     if held then
         local held_amount, held_epoch, rseq, held_key, held_day = held:match('^(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)|')
-        if held_amount ~= amount or held_key ~= key then
+        local had = tonumber(held_amount)
+        if had > tonumber(amount) or had < tonumber(least) or held_key ~= key then
             lines[n] = 'CONFLICT'
         else
-            local before = redis.call('HINCRBY', KEYS[1], 'balance', amount)
-            redis.call('HINCRBY', KEYS[1], 'balance', minus)
+            local before = redis.call('HINCRBY', KEYS[1], 'balance', held_amount)
+            redis.call('HINCRBY', KEYS[1], 'balance', format(whole, -had))
             lines[n] = table.concat({'OK', held_epoch, rseq, format(whole, before), balance, format(whole, daily_used),
                 format(whole, monthly_used), quotas, held_day}, '|') .. (more and more(budgets[key]) or '')
         end
@@ -146,10 +164,32 @@ for n, trace in ipairs(traces) do
         elseif budget and tonumber(amount) > budget.limit - used_of_budget then
             refused, limit, used, reset = 'BUDGET_EXCEEDED', budget.limit, used_of_budget, lasts
         else
-            after = redis.call('HINCRBY', KEYS[1], 'balance', minus)
+            -- Redis takes no '-0'.
+            after = redis.call('HINCRBY', KEYS[1], 'balance', amount == '0' and '0' or '-' .. amount)
             if after + credit_limit < 0 then
                 redis.call('HINCRBY', KEYS[1], 'balance', amount)
                 refused, limit, used, reset = 'INSUFFICIENT_BALANCE', t[3], amount, ''
+            end
+        end
+
+        -- Less will do, if it is all that there is, and nobody can give any back.
+        if (refused == 'BUDGET_EXCEEDED' or refused == 'INSUFFICIENT_BALANCE') and least ~= amount then
+            local floor, left = tonumber(least), tonumber(amount)
+            local of_budget = budget and budget.limit - used_of_budget
+            local is_free = true
+            if budget and left > of_budget then
+                left, is_free = of_budget, of_budget >= floor and not has_holds(key)
+            end
+            local of_balance = balance + credit_limit
+            if is_free and left > of_balance then
+                -- The balance is in the way, whatever the budget: holds of other keys may give some back.
+                refused, limit, used, reset = 'INSUFFICIENT_BALANCE', t[3], amount, ''
+                left = of_balance
+                is_free = left >= floor and #fresh == 0 and redis.call('HLEN', KEYS[2]) == 0
+            end
+            if is_free then
+                amount, refused = format(whole, left), nil
+                after = redis.call('HINCRBY', KEYS[1], 'balance', format(whole, -left))
             end
         end
 
@@ -175,6 +215,7 @@ for n, trace in ipairs(traces) do
             end
             local hold = amount .. '|' .. epoch .. '|' .. rseq .. '|' .. key .. '|' .. day .. '|' .. month .. of_minute
             taken[trace] = hold
+            if holders then holders[key] = true end
             fresh[#fresh + 1] = trace
             fresh[#fresh + 1] = hold
             lines[n] = 'OK|' .. epoch .. '|' .. rseq .. '|' .. before .. '|' .. balance
