@@ -70,7 +70,7 @@ let package = Package(
         // Owns: tables providers, provider_credentials, provider_models, prices: who serves what at what price.
         module("Catalog", ["Core", "Postgres", "Threads", crypto], resources: [.embedInCode("SQL")]),
         // Owns: every Redis key beginning gw:quota: and its Lua.
-        module("Quota", ["Core", "Redis"], resources: [.embedInCode("Lua")]),
+        module("Quota", ["Core", "Redis", "Threads"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
         // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas, idempotency_keys,
         // idempotent_answers: what was used and what it cost, for ever.

@@ -14,6 +14,9 @@ package struct QuotaKeys: Sendable {
     /// The set of tenants whose images have changed, which belongs to no tenant.
     package static let dirty = "gw:quota:dirty"
 
+    /// The channel on which the hash of each tenant is told whose money somebody waits for, when some of it becomes free.
+    static let settled = "gw:quota:settled"
+
     /// The hash with balance, limits and counters.
     package var tenant: String { "gw:quota:tenant:{\(name)}" }
     /// The hash of holds by trace.
@@ -27,9 +30,17 @@ package struct QuotaKeys: Sendable {
     /// The hash with the budget of the API key of that name.
     package func budget(of key: String) -> String { "gw:quota:apikey:{\(name)}:\(key)" }
 
+    /// The tenant of a hash with balance, limits and counters; nil when it is another kind of key.
+    static func tenant(ofTenantKey key: String) -> TenantID? {
+        tenant(of: key, after: "gw:quota:tenant:{")
+    }
+
     /// The tenant in a key of holds as SCAN returns it; nil when it is another kind of key.
     package static func tenant(ofHoldsKey key: String) -> TenantID? {
-        let prefix = "gw:quota:holds:{"
+        tenant(of: key, after: "gw:quota:holds:{")
+    }
+
+    private static func tenant(of key: String, after prefix: String) -> TenantID? {
         guard key.hasPrefix(prefix), key.hasSuffix("}") else { return nil }
         return TenantID(String(key.dropFirst(prefix.count).dropLast()))
     }

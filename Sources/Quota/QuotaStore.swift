@@ -1,5 +1,6 @@
 package import Core
 package import Redis
+package import Threads
 
 /// The hot side of the money: every tenant's image in Redis, changed only by scripts.
 ///
@@ -8,15 +9,21 @@ package import Redis
 package final class QuotaStore: Sendable {
     private let redis: RedisClient
     private let incarnation: @Sendable (RedisIdentity) -> Int64
+    private let refusedMayWait: Bool
     let dirty = DirtyTenants()
 
     /// Creates the store.
     ///
     /// - Parameters:
     ///   - redis: Where the images are.
+    ///   - refusedMayWait: Whether who is refused while others hold money may wait for it: then settlements tell.
     ///   - incarnation: The registered number of a Redis life, 0 when unknown. Called on the thread that sends; no I/O.
-    package init(redis: RedisClient, incarnation: @escaping @Sendable (RedisIdentity) -> Int64) {
+    package init(
+        redis: RedisClient, refusedMayWait: Bool = false,
+        incarnation: @escaping @Sendable (RedisIdentity) -> Int64
+    ) {
         self.redis = redis
+        self.refusedMayWait = refusedMayWait
         self.incarnation = incarnation
     }
 
@@ -64,10 +71,11 @@ package final class QuotaStore: Sendable {
         let keys = QuotaKeys(batch.tenant)
         let hashes = [keys.tenant, keys.holds] + batch.budgetHashes(for: orders)
         return ScriptCall(QuotaScripts.deduct, keys: hashes) {
-            [incarnation] arguments, facts in
+            [incarnation, refusedMayWait] arguments, facts in
             arguments.add(incarnation(facts.identity))
             arguments.add(facts.notAfterMicroseconds)
             arguments.add(batch.places.reduce(0) { max($0, orders[$1].limitsVersion) })
+            arguments.add(refusedMayWait ? 1 : 0)
             for place in batch.places {
                 let order = orders[place]
                 order.trace.withUTF8 { arguments.add($0) }
@@ -118,6 +126,17 @@ package final class QuotaStore: Sendable {
         case "GAP": return .gap(known: try reply.int())
         case "MISS": return .missing
         default: throw .unexpectedReply(word)
+        }
+    }
+
+    /// Hears of each tenant whose money somebody waits for, when some of it becomes free, through whatever process.
+    ///
+    /// What is told while there is no connection is lost.
+    package func hearSettled(
+        _ onSettled: @escaping @Sendable (TenantID) -> Void
+    ) throws(WorkerThread.CreationError) -> RedisSubscriber {
+        try redis.subscribe(to: QuotaKeys.settled) { key in
+            if let tenant = QuotaKeys.tenant(ofTenantKey: key) { onSettled(tenant) }
         }
     }
 

@@ -10,10 +10,12 @@ package final class RedisClient: Sendable {
     private let lanes: [(health: LaneHealth, lane: RedisLane, queue: BatchLane<RedisRequest, RedisOutcome>)]
     private let next = Atomic<UInt>(0)
     private let commandTimeoutMilliseconds: Int
+    private let configuration: RedisConfiguration
 
     /// Creates a client; nothing is connected yet.
     package init(_ configuration: RedisConfiguration) {
         precondition(configuration.lanes > 0)
+        self.configuration = configuration
         commandTimeoutMilliseconds = configuration.commandTimeoutMilliseconds
         lanes = (0..<configuration.lanes).map { _ in
             let health = LaneHealth()
@@ -23,6 +25,13 @@ package final class RedisClient: Sendable {
             }
             return (health, lane, queue)
         }
+    }
+
+    /// Hears what is published on a channel, on a connection of its own, for as long as what is returned lives.
+    package func subscribe(
+        to channel: String, onMessage: @escaping @Sendable (String) -> Void
+    ) throws(WorkerThread.CreationError) -> RedisSubscriber {
+        try RedisSubscriber(configuration, channel: channel, onMessage: onMessage)
     }
 
     /// Runs a script.

@@ -84,6 +84,36 @@ final class RedisConnection {
         return replies
     }
 
+    /// Sends commands whose replies are taken one by one.
+    func post(_ commands: CommandBuffer, until deadline: Deadline) throws(RedisError) {
+        var sent = try send(commands, from: 0)
+        while sent < commands.bytes.count {
+            var entry = pollfd(fd: context.pointee.fd, events: Int16(POLLOUT), revents: 0)
+            poll(&entry, 1, deadline.remainingMilliseconds)
+            guard !deadline.isPast else { throw .outcomeUnknown("it could not be sent in time") }
+            sent += try send(commands, from: sent)
+        }
+    }
+
+    /// The next reply, also one that nobody asked for; nil when none came in time, or the descriptor became readable first.
+    func nextReply(
+        milliseconds: Int, unlessReadable descriptor: Int32
+    ) throws(RedisError) -> RedisReply? {
+        if let reply = try parse() { return reply }
+        let deadline = Deadline.after(milliseconds: milliseconds)
+        while !deadline.isPast {
+            var entries = [
+                pollfd(fd: context.pointee.fd, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            guard poll(&entries, 2, deadline.remainingMilliseconds) > 0 else { continue }
+            if entries[1].revents != 0 { return nil }
+            try receive()
+            if let reply = try parse() { return reply }
+        }
+        return nil
+    }
+
     private func send(_ commands: CommandBuffer, from start: Int) throws(RedisError) -> Int {
         let left = commands.bytes.count - start
         guard left > 0 else { return 0 }

@@ -2,7 +2,8 @@ package import Core
 package import Ledger
 import Postgres
 package import Quota
-import Threads
+package import Redis
+package import Threads
 
 /// Where the hot balance and the ledger meet: takes holds, makes them durable, and ends each exactly once.
 ///
@@ -40,6 +41,12 @@ package final class SettlementEngine: Sendable {
 
     /// How many requests wait for holds to end.
     package var waitingCount: Int { room.waitingCount }
+
+    /// Lets those who wait hear of what other processes settle, for as long as what is returned lives; nil when nobody may wait.
+    package func hearSettlements() throws(WorkerThread.CreationError) -> RedisSubscriber? {
+        guard room.isOpen else { return nil }
+        return try quota.hearSettled { [room] tenant in room.noteSettled(tenant) }
+    }
 
     // MARK: - Reserving
 

@@ -11,9 +11,14 @@ package struct SettleWait: Sendable {
     package var waitersMax: Int
     /// The most of one tenant that may wait.
     package var tenantWaitersMax: Int
+    /// After how long the first of a line looks for itself: what other processes settle may not be heard of.
+    package var lookMilliseconds: Int
 
     /// Creates a rule.
-    package init(milliseconds: Int, waitersMax: Int, tenantWaitersMax: Int = 64) {
+    package init(
+        milliseconds: Int, waitersMax: Int, tenantWaitersMax: Int = 64, lookMilliseconds: Int = 1_000
+    ) {
+        self.lookMilliseconds = lookMilliseconds
         self.milliseconds = milliseconds
         self.waitersMax = waitersMax
         self.tenantWaitersMax = tenantWaitersMax
@@ -39,7 +44,8 @@ struct WaitingLine: Sendable, Hashable {
 /// Where requests stand that wait until holds of their tenant end.
 ///
 /// First come, first served: whoever comes while others of the line wait stands behind them. Only the first is called, when a hold of
-/// the tenant has ended, and when it leaves, the next. Any number of threads may use it.
+/// the tenant has ended, and when it leaves, the next. What other processes settle is heard of through Redis. Any number of threads may
+/// use it.
 final class WaitingRoom: Sendable {
     /// Somebody who waits.
     final class Place: @unchecked Sendable {
@@ -100,9 +106,14 @@ final class WaitingRoom: Sendable {
 
     /// Waits until it is this one's turn to try; false when the deadline passed first.
     func wait(_ place: Place, until deadline: Deadline) -> Bool {
-        guard place.call.wait(until: deadline) else { return false }
-        lines.withLock { _ in place.isCalled = false }
-        return true
+        while true {
+            if place.call.wait(until: min(deadline, .after(milliseconds: rule.lookMilliseconds))) {
+                lines.withLock { _ in place.isCalled = false }
+                return true
+            }
+            guard !deadline.isPast else { return false }
+            if lines.withLock({ $0[place.line]?.places.first === place }) { return true }
+        }
     }
 
     /// Notes why the first of the line has to wait on.

@@ -4,6 +4,7 @@ import Gateway
 import Ledger
 import Postgres
 import PrivateServers
+import Quota
 import Redis
 import TestSupport
 import TestTools
@@ -49,6 +50,36 @@ import Threads
         }
         #expect(isSeen, "\(seen)", sourceLocation: sourceLocation)
         print("seen by all after \(began.elapsedNanoseconds / 1_000_000) ms")
+    }
+
+    // MARK: - Money that both want
+
+    @Test func `a request that waits in one process is served when the other has settled`() throws {
+        let members = #""max_tokens":16"#
+        let body = EndpointsCaller.body("sim-hold", members)
+        let hold = Int64(body.utf8.count) * 10_000 + 16 * 30_000
+        // Four words and sixteen pieces cost 0.00052: enough for both, but not at the same time.
+        let balance = Money(nanodollars: hold + 520_000)
+        let caller = try EndpointsCaller("both", at: gateway, balance: balance.description)
+        let ask = { @Sendable [processes] (number: Int) in
+            processes.ask(number, "POST", "/v1/chat/completions", key: caller.key, body: body).status
+        }
+        let redis = gateway.stores.money.redis
+        let hearing = try Eventually.holds {
+            try redis.command(["PUBSUB", "NUMSUB", "gw:quota:settled"]).elements?.last?.integer == 2
+        }
+        #expect(hearing, "each process hears of settlements")
+        let first = try Concurrently.begin(1) { _ in ask(0) }
+        try gateway.waitForHeldCalls(1)
+        let second = try Concurrently.begin(1) { _ in ask(1) }
+        let hash = QuotaKeys(caller.tenant).tenant
+        #expect(try Eventually.holds { try redis.command(["HGET", hash, "waiting"]).text == "1" })
+        try gateway.releaseHeldCalls()
+        #expect(try first.wait() == [200])
+        try gateway.waitForHeldCalls(1)
+        try gateway.releaseHeldCalls()
+        #expect(try second.wait() == [200])
+        try caller.expectBooks(charged: Money(nanodollars: 2 * 520_000))
     }
 
     // MARK: - Who they are

@@ -164,7 +164,7 @@ import Threads
         let orders = (0..<2).flatMap { _ in [TraceID.fresh().description, "1", "", "20250614", "0", "1"] }
         let reply = try bench.redis.evaluate(
             QuotaScripts.deduct, keys: [bench.keys.tenant, bench.keys.holds],
-            arguments: [String(ImageBench.incarnation), "1750000000000000", "1"] + orders)
+            arguments: [String(ImageBench.incarnation), "1750000000000000", "1", "0"] + orders)
         let answers = try DeductReply.read(reply, of: QuotaScripts.deduct, count: 2).map { try $0.get() }
         #expect(answers == [.late, .late])
         #expect(try bench.everything() == before)

@@ -165,7 +165,8 @@ import Threads
         let reply = try bench.evaluate(
             QuotaScripts.deduct, [bench.keys.tenant, bench.keys.holds],
             [
-                String(ImageBench.incarnation), "1750000000000000", "1", TraceID.fresh().description, "1",
+                String(ImageBench.incarnation), "1750000000000000", "1", "0", TraceID.fresh().description,
+                "1",
                 "", "20250614", "0", "1",
             ])
         #expect(reply.first == "LATE")

@@ -96,7 +96,9 @@ package struct SettlementBench: Sendable {
         writing.sessionSettings = LedgerWriter.sessionSettings
         writer = LedgerWriter(database: PostgresPool(writing), owner: options.owner)
         let incarnations = Incarnations(ledger: ledger)
-        quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
+        quota = QuotaStore(redis: redis, refusedMayWait: options.settleWait.milliseconds > 0) {
+            incarnations.number(of: $0)
+        }
         let builder = ImageBuilder(
             quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
             leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds)

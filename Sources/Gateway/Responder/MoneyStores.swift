@@ -43,7 +43,9 @@ package struct MoneyStores: Sendable {
         writer = LedgerWriter(database: PostgresPool(writing), owner: owner)
         let incarnations = Incarnations(ledger: ledger)
         self.incarnations = incarnations
-        quota = QuotaStore(redis: redis) { incarnations.number(of: $0) }
+        quota = QuotaStore(redis: redis, refusedMayWait: settleWait.milliseconds > 0) {
+            incarnations.number(of: $0)
+        }
         let builder = ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner)
         retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
         settlement = SettlementEngine(

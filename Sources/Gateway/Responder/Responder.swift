@@ -27,6 +27,8 @@ package final class Responder: Sendable {
 
     private struct Watchers: Sendable {
         let listener: PostgresListener
+        /// Those who wait for money that other processes settle.
+        let settlements: RedisSubscriber?
     }
 
     /// Connects, checks and starts everything but the serving itself.
@@ -57,7 +59,9 @@ package final class Responder: Sendable {
             gauges.attach(pool)
             try services.checkpoints.start()
             try services.money.retries.start()
-            watchers = Watchers(listener: try Responder.watchChanges(services))
+            watchers = Watchers(
+                listener: try Responder.watchChanges(services),
+                settlements: try services.settlement.hearSettlements())
             try Responder.renewLease(services)
             try Housekeeping(pool: pool, httpClient: services.httpClient, quota: services.money.quota).start()
         } catch {

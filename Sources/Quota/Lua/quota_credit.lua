@@ -7,7 +7,8 @@
 --       GAP  {cseq}     earlier ones are missing: apply those first
 --       OK   {balance}
 --       Word and field are one text, with a bar between them.
-local t = redis.call('HMGET', KEYS[1], 'inc', 'cseq', 'balance')
+-- If somebody waits for the tenant's money, all processes are told.
+local t = redis.call('HMGET', KEYS[1], 'inc', 'cseq', 'balance', 'waiting')
 if t[1] ~= ARGV[1] then
     return 'MISS'
 end
@@ -19,4 +20,8 @@ if tonumber(ARGV[2]) > next then
     return 'GAP|' .. t[2]
 end
 redis.call('HSET', KEYS[1], 'cseq', ARGV[2])
+if t[4] then
+    redis.call('HDEL', KEYS[1], 'waiting')
+    redis.call('PUBLISH', 'gw:quota:settled', KEYS[1])
+end
 return 'OK|' .. string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'balance', ARGV[3]))

@@ -4,6 +4,7 @@
 --
 -- KEYS  1 tenant hash · 2 holds hash · then the hashes of those API keys that have a budget, as far as the caller knows
 -- ARGV  1 incarnation · 2 not-after (Redis time, microseconds) · 3 the limits version that the caller knows
+--       · 4 '1' when whoever is refused while others hold money may wait for it
 --       · then for each order: trace, amount, API key id, day, tokens, the least amount it can do with
 -- Reply LATE  {now}                     nothing done: the caller has given up on this command by now
 --       MISS                            no image of the tenant, one of another incarnation, or a part of it is lost: rebuild it
@@ -65,7 +66,7 @@ if has_more then
         local known = {}
         for i = 3, #KEYS do known[KEYS[i]] = true end
         prefix = 'gw:quota:apikey:' .. KEYS[1]:match('{.*}') .. ':'
-        for i = 6, #ARGV, 6 do
+        for i = 7, #ARGV, 6 do
             local key = ARGV[i]
             if key ~= '' and budgets[key] == nil then
                 local b = redis.call('HMGET', prefix .. key, 'epoch', 'budget_limit', 'budget_used', 'period')
@@ -90,11 +91,12 @@ if has_more then
 end
 
 local traces = {}
-for i = 4, #ARGV, 6 do traces[#traces + 1] = ARGV[i] end
+for i = 5, #ARGV, 6 do traces[#traces + 1] = ARGV[i] end
 local stored = redis.call('HMGET', KEYS[2], unpack(traces))
 -- By trace, and as HSET takes them: holds that this call takes are not in Redis before its end.
 local taken, fresh = {}, {}
 local lines = {}
+local is_short = false
 
 -- Whether an API key has holds. Where there are thousands they are not looked through: then it is believed to have some.
 local holders
@@ -114,7 +116,7 @@ local function has_holds(key)
 end
 
 for n, trace in ipairs(traces) do
-    local at = 6 * n - 2
+    local at = 6 * n - 1
     local amount, key, day, least = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
     local held = taken[trace] or stored[n]
     if held then
@@ -194,6 +196,7 @@ for n, trace in ipairs(traces) do
         end
 
         if refused then
+            is_short = is_short or refused == 'BUDGET_EXCEEDED' or refused == 'INSUFFICIENT_BALANCE'
             lines[n] = table.concat({'REFUSED', refused, epoch, cseq, version, balance, limit, used, reset}, '|')
         else
             daily_used, daily_date, monthly_used, monthly_month = used_of_day + 1, day, used_of_month + 1, month
@@ -234,5 +237,9 @@ if #fresh > 0 then
             'minute_tokens', format(whole, tokens))
     end
     redis.call('HSET', KEYS[2], unpack(fresh))
+end
+if is_short and ARGV[4] == '1' and redis.call('HLEN', KEYS[2]) > 0 then
+    -- The next settlement tells all processes.
+    redis.call('HSET', KEYS[1], 'waiting', '1')
 end
 return table.concat(lines, '\n')

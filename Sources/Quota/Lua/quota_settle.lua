@@ -1,4 +1,5 @@
 -- Settles holds of one tenant: gives back what was held and not charged, and forgets the hold. Repeating it changes nothing.
+-- If somebody waits for the tenant's money, all processes are told.
 --
 -- KEYS  1 tenant hash · 2 holds hash
 -- ARGV  1 incarnation · then for each hold: trace, its epoch, its rseq, charge, tokens, or '' when voided: the request does not count
@@ -10,7 +11,7 @@
 -- '..' would round a number to 14 digits. '%d' does not, where a C long has 64 bits, and is much faster than '%.0f'.
 local format = string.format
 local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
-local t = redis.call('HMGET', KEYS[1], 'inc', 'balance', 'daily_date', 'monthly_month', 'checks')
+local t = redis.call('HMGET', KEYS[1], 'inc', 'balance', 'daily_date', 'monthly_month', 'checks', 'waiting')
 if t[1] ~= ARGV[1] then
     return 'MISS'
 end
@@ -78,5 +79,10 @@ if checks ~= '' and #ending > 0 then
         end
     end
     if tokens ~= 0 then redis.call('HINCRBY', KEYS[1], 'minute_tokens', format(whole, tokens)) end
+end
+if t[6] and #ending > 0 then
+    -- Whoever is refused again says so again.
+    redis.call('HDEL', KEYS[1], 'waiting')
+    redis.call('PUBLISH', 'gw:quota:settled', KEYS[1])
 end
 return table.concat(lines, '\n')
