@@ -9,13 +9,15 @@ import Threads
 package final class SharedServers: Sendable {
     /// A database that exists as long as somebody refers to it.
     package final class Database: Sendable {
-        /// Its name in the shared server.
+        /// Its name in its server.
         package let name: String
         /// The libpq connection string.
         package let connectionString: String
-        private let server: PrivatePostgres
+        /// Its server: the shared one, or one that the test may stop.
+        package let server: PrivatePostgres
 
-        init(name: String, server: PrivatePostgres) {
+        /// Takes over a database that is there.
+        package init(name: String, server: PrivatePostgres) {
             self.name = name
             self.server = server
             connectionString = server.connectionString(database: name)
@@ -28,7 +30,8 @@ package final class SharedServers: Sendable {
         }
 
         deinit {
-            // Only to save space: the server's directory is removed when the process exits.
+            // Only to save space: the server's directory is removed when the process exits. A server that is stopped keeps it.
+            guard server.process?.isRunning == true else { return }
             _ = try? server.run(sql: "DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
         }
     }

@@ -19,6 +19,13 @@ package enum TestDatabase {
         }
     }
 
+    /// Makes one in a PostgreSQL that the test may stop, or in the shared one.
+    package static func make(in server: PrivatePostgres?) throws -> SharedServers.Database {
+        guard let server else { return try make() }
+        _ = try makeLedger(in: server)
+        return SharedServers.Database(name: "ledger", server: server)
+    }
+
     /// Makes one named `ledger` in a PostgreSQL that the test may stop; how the application and the owner connect.
     package static func makeLedger(
         in server: PrivatePostgres
@@ -38,7 +45,7 @@ package enum TestDatabase {
 
     /// The connection string of the application's role, which may do only what the responder may.
     package static func applicationString(_ database: SharedServers.Database) throws -> String {
-        applicationString(try SharedServers.postgres(), database.name)
+        applicationString(database.server, database.name)
     }
 
     private static func applicationString(_ server: PrivatePostgres, _ database: String) -> String {

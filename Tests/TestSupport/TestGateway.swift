@@ -43,17 +43,18 @@ package final class TestGateway: Sendable {
     ///   - environment: Settings of tollgated beyond those of every test.
     ///   - provider: How fast the provider answers.
     ///   - redisSettings: Settings of Redis beyond those of every installation.
+    ///   - postgres: The server for the ledger; the shared one when nil.
     ///   - processes: How many processes of tollgated share a socket that is not theirs; nil for one with its own.
     ///   - filesMax: How many files nginx may open, hence how many connections it takes.
     ///   - launcher: What is put before tollgated to start it.
     package init(
         environment extra: [String: String] = [:], provider options: SimulatorOptions = SimulatorOptions(),
-        redisSettings: [String: String] = [:], processes: Int? = nil, filesMax: Int = 4_096,
-        launcher: [String] = TestCommand.launcher
+        redisSettings: [String: String] = [:], postgres: PrivatePostgres? = nil, processes: Int? = nil,
+        filesMax: Int = 4_096, launcher: [String] = TestCommand.launcher
     ) throws {
         self.launcher = launcher
         directory = try TemporaryDirectory()
-        stores = try TestStores(redisSettings: redisSettings)
+        stores = try TestStores(redisSettings: redisSettings, postgres: postgres)
         logDirectory = directory.path + "/log"
         let nginxDirectory = directory.path + "/nginx"
         for path in [logDirectory, nginxDirectory, directory.path + "/run/nginx"] {

@@ -24,10 +24,12 @@ package final class TestStores: Sendable {
 
     /// Starts a Redis and makes a database.
     ///
-    /// - Parameter redisSettings: Settings of that Redis beyond those of every installation.
-    package init(redisSettings: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - redisSettings: Settings of that Redis beyond those of every installation.
+    ///   - postgres: Where to make the database; the shared server when nil.
+    package init(redisSettings: [String: String] = [:], postgres: PrivatePostgres? = nil) throws {
         directory = try TemporaryDirectory()
-        database = try TestDatabase.make()
+        database = try TestDatabase.make(in: postgres)
         redis = try SharedServers.Redis(settings: redisSettings)
         pepperPath = directory.path + "/pepper"
         try Data(Pepper.testText.utf8).write(to: URL(fileURLWithPath: pepperPath))

@@ -173,6 +173,10 @@ extension GatewayError {
         "QUOTA_UNAVAILABLE", "Whether your balance covers more of this answer cannot be found out right now.",
         detail: "the hold could not be extended")
 
+    static let leaseLost = unavailable(
+        "OWNER_LEASE_LOST", "This server cannot reach its ledger right now. Please try again.",
+        detail: "the lease on this process's rows was not renewed in time")
+
     static func billingFailed(_ detail: String) -> GatewayError {
         unrecorded("The answer could not be recorded. You are not charged for it.", detail: detail)
     }

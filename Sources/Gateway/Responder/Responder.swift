@@ -118,8 +118,7 @@ package final class Responder: Sendable {
                     "synchronous_commit is off: a crash would lose charges; set it to on")
             }
             try services.money.ledger.makePartitions()
-            try services.money.ledger.renewOwner(
-                services.owner, leaseSeconds: services.configuration.ownerLeaseSeconds)
+            try Responder.renewOnce(services)
         } catch {
             throw StartError(description: "PostgreSQL: \(error)")
         }
@@ -215,12 +214,17 @@ package final class Responder: Sendable {
             let pause = Signal()
             while true {
                 _ = pause.wait(until: .after(milliseconds: max(500, lease * 1_000 / 6)))
-                do throws(PostgresError) {
-                    try services.money.ledger.renewOwner(services.owner, leaseSeconds: lease)
-                } catch {
+                do throws(PostgresError) { try renewOnce(services) } catch {
                     services.logger.error("lease not renewed", metadata: ["error": "\(error)"])
                 }
             }
         }
+    }
+
+    private static func renewOnce(_ services: Services) throws(PostgresError) {
+        let sentAt = Deadline.now
+        try services.money.ledger.renewOwner(
+            services.owner, leaseSeconds: services.configuration.ownerLeaseSeconds)
+        services.lease.noteRenewal(sentAt: sentAt)
     }
 }

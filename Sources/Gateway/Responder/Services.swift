@@ -16,6 +16,8 @@ package struct Services: Sendable {
     package let configuration: Configuration
     /// Who this process is to the ledger.
     package let owner: OwnerIdentity
+    /// How long this process may believe that its rows are its own.
+    package let lease: OwnerLease
     /// Everything that moves money.
     package let money: MoneyStores
     /// API keys and their tenants.
@@ -48,6 +50,7 @@ package struct Services: Sendable {
         self.metrics = metrics
         self.logger = logger
         owner = LocalProcess.identity()
+        lease = OwnerLease(seconds: configuration.ownerLeaseSeconds)
         crashPoints = CrashPoints(specification: configuration.crashAt)
         money = MoneyStores(
             configuration.store, owner: owner.name, programName: "tollgated",

@@ -14,20 +14,24 @@ package struct QuotaCheck: Step {
 
     private let settlement: SettlementEngine
     private let claims: IdempotencyClaims
+    private let lease: OwnerLease
     private let timeZones: TimeZones
     private let policy: HoldPolicy
 
     /// Creates the step.
     package init(
-        settlement: SettlementEngine, claims: IdempotencyClaims, timeZones: TimeZones, policy: HoldPolicy
+        settlement: SettlementEngine, claims: IdempotencyClaims, lease: OwnerLease, timeZones: TimeZones,
+        policy: HoldPolicy
     ) {
         self.settlement = settlement
         self.claims = claims
+        self.lease = lease
         self.timeZones = timeZones
         self.policy = policy
     }
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
+        guard lease.isHeld else { throw .leaseLost }
         let request = context.validation.request
         let caller = context.externalAuth.caller
         let bound = try HoldBound(request, candidates: context.routing.candidates, policy: policy)

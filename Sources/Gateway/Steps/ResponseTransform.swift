@@ -19,6 +19,7 @@ package struct ResponseTransform: Step {
     }
 
     private let settlement: SettlementEngine
+    private let lease: OwnerLease
     private let checkpoints: StreamCheckpoints
     private let answerBytesMax: Int
     private let keptBytesMax: Int
@@ -31,9 +32,10 @@ package struct ResponseTransform: Step {
     ///   - keptBytesMax: The largest answer that is kept for whoever asks again under the same idempotency key.
     ///   - keepAliveMilliseconds: After how much silence of the provider a comment goes to the client.
     package init(
-        settlement: SettlementEngine, checkpoints: StreamCheckpoints, answerBytesMax: Int,
+        settlement: SettlementEngine, lease: OwnerLease, checkpoints: StreamCheckpoints, answerBytesMax: Int,
         keptBytesMax: Int, keepAliveMilliseconds: Int
     ) {
+        self.lease = lease
         self.settlement = settlement
         self.keptBytesMax = keptBytesMax
         self.checkpoints = checkpoints
@@ -47,8 +49,8 @@ package struct ResponseTransform: Step {
         }
         if context.upstreamCall.isStream {
             var relay = StreamRelay(
-                context, funds: StreamFunds(context, settlement: settlement), checkpoints: checkpoints,
-                keptBytesMax: keptBytesMax,
+                context, funds: StreamFunds(context, settlement: settlement), lease: lease,
+                checkpoints: checkpoints, keptBytesMax: keptBytesMax,
                 keepAliveMilliseconds: keepAliveMilliseconds)
             let result = relay.run(&transfer, &context)
             context.responseTransform = try result.get()

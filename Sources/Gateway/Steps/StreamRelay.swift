@@ -35,13 +35,13 @@ struct StreamRelay: ~Copyable {
     /// Whether the client has left while its answer is still wanted.
     private var isClientGone = false
     private var funds: StreamFunds
+    private let lease: OwnerLease
     private var received: [UInt8] = []
     private var outgoing: [UInt8] = []
 
     init(
-        _ context: borrowing WorkflowContext, funds: StreamFunds, checkpoints: StreamCheckpoints,
-        keptBytesMax: Int,
-        keepAliveMilliseconds: Int
+        _ context: borrowing WorkflowContext, funds: StreamFunds, lease: OwnerLease,
+        checkpoints: StreamCheckpoints, keptBytesMax: Int, keepAliveMilliseconds: Int
     ) {
         kept = context.idempotency.claim == nil ? nil : KeptAnswer(bytesMax: keptBytesMax)
         let request = context.validation.request
@@ -51,6 +51,7 @@ struct StreamRelay: ~Copyable {
         showsUsage = request.includeUsage
         answers = request.n
         self.funds = funds
+        self.lease = lease
         self.keepAliveMilliseconds = keepAliveMilliseconds
         self.checkpoints = checkpoints
         inputEstimate = ObservedUsage.inputTokens(of: request)
@@ -130,13 +131,21 @@ struct StreamRelay: ~Copyable {
             received.withUnsafeBytes { parser.append($0) }
             if let end = relayEvents(&context) { return finished(end, &transfer) }
         }
+        var silentMilliseconds = 0
         while true {
+            guard lease.isHeld else { return finished(.interrupted(.lease, .leaseLost), &transfer) }
             received.removeAll(keepingCapacity: true)
             do throws(HTTPClientError) {
-                switch try transfer.read(into: &received, idleMilliseconds: keepAliveMilliseconds) {
-                case .data: received.withUnsafeBytes { parser.append($0) }
+                let pause = min(keepAliveMilliseconds - silentMilliseconds, lease.lookMilliseconds)
+                silentMilliseconds += pause
+                switch try transfer.read(into: &received, idleMilliseconds: pause) {
+                case .data:
+                    silentMilliseconds = 0
+                    received.withUnsafeBytes { parser.append($0) }
                 case .end: parser.finish()
                 case .idle:
+                    guard silentMilliseconds >= keepAliveMilliseconds else { continue }
+                    silentMilliseconds = 0
                     if context.statusSent == 0 { writeHead(&context) }
                     exchange.write(ChatStreamEvent.keepAlive)
                     guard isWanted() else { return finished(.interrupted(.client, .clientGone), &transfer) }
@@ -227,7 +236,7 @@ struct StreamRelay: ~Copyable {
         let seen = max(observed.outputTokens, reader.usage?.completionTokens ?? 0)
         guard seen > funds.tokens else { return nil }
         switch funds.cover(seen, &context.quotaCheck.hold) {
-        case .covered: return nil
+        case .covered: return lease.isHeld ? nil : .interrupted(.lease, .leaseLost)
         case .exhausted: return .exhausted
         case .failed(let error): return .interrupted(.gateway, error)
         }

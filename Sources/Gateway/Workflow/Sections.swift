@@ -181,6 +181,8 @@ package enum Interruption: String, Sendable {
     case shutdown
     /// The tenant, whose money is gone: the answer ends as if its output cap were reached.
     case money
+    /// This gateway, whose lease on its rows could not be renewed.
+    case lease
     /// This gateway, which cannot find out whether there is money for more.
     case gateway
 }

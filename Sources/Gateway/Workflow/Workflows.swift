@@ -12,7 +12,8 @@ package enum Workflows {
                 Idempotency(claims: services.claims, route: "POST /v1/chat/completions\n"),
                 RoutingStep(catalog: services.catalog, candidatesMax: configuration.candidatesMax),
                 QuotaCheck(
-                    settlement: services.settlement, claims: services.claims, timeZones: services.timeZones,
+                    settlement: services.settlement, claims: services.claims, lease: services.lease,
+                    timeZones: services.timeZones,
                     policy: configuration.holds),
                 TemplateRender(),
                 UpstreamCall(
@@ -20,7 +21,7 @@ package enum Workflows {
                     keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000,
                     crashPoints: services.crashPoints),
                 ResponseTransform(
-                    settlement: services.settlement, checkpoints: services.checkpoints,
+                    settlement: services.settlement, lease: services.lease, checkpoints: services.checkpoints,
                     answerBytesMax: configuration.answerBytesMax, keptBytesMax: configuration.keptBytesMax,
                     keepAliveMilliseconds: configuration.keepAliveSeconds * 1_000),
                 Billing(settlement: services.settlement),
