@@ -73,7 +73,7 @@ let package = Package(
         module("Quota", ["Core", "Redis", "Threads"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
         // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas, idempotency_keys,
-        // idempotent_answers: what was used and what it cost, for ever.
+        // idempotent_answers, quota_mode: what was used and what it cost, for ever.
         module("Ledger", ["Core", "Postgres", "Threads"], resources: [.embedInCode("SQL")]),
         // Owns: the order in which candidates are tried.
         module("Routing", ["Core"]),

@@ -57,10 +57,13 @@ package struct Sweeper: Sendable {
     /// - Parameters:
     ///   - tenant: Whose rows and holds; nil for everybody's.
     ///   - isDryRun: Only looks: what would be done is counted.
-    package func run(only tenant: TenantID? = nil, isDryRun: Bool = false) throws(JobError) -> Summary {
+    ///   - withHolds: Whether Redis is in use; holds of images that are not are nobody's.
+    package func run(
+        only tenant: TenantID? = nil, isDryRun: Bool = false, withHolds: Bool = true
+    ) throws(JobError) -> Summary {
         var summary = Summary()
         try sweepRows(tenant, isDryRun, &summary)
-        try sweepHolds(tenant, isDryRun, &summary)
+        if withHolds { try sweepHolds(tenant, isDryRun, &summary) }
         return summary
     }
 

@@ -104,9 +104,10 @@ extension LedgerStore {
 
 extension [PendingRow] {
     /// The parameters of rows that come with a claim.
-    func claimedValues(owner: String) -> [PostgresValue] {
+    func claimedValues(owner: String, tokens: PostgresValue = .null) -> [PostgresValue] {
         values(owner: owner) + [
             .optionalTextArray(map { $0.claim?.key }), .optionalBytesArray(map { $0.claim?.bodyHash }),
+            tokens,
         ]
     }
 }

@@ -11,17 +11,26 @@ package struct LedgerStore: Sendable {
         self.database = database
     }
 
-    /// Raises a tenant's epoch above the one of the image seen and commits that alone; nil when there is no such tenant.
+    /// Raises a tenant's epoch above the one of the image seen and commits that alone; nil when there is no such tenant, or when
+    /// the mode of the installation has changed since: no image may then be made.
     ///
-    /// From then on no row is accepted whose hold was taken before. Waits for rows that are being accepted right now.
-    package func raiseEpoch(of tenant: TenantID, above seen: Int64) throws(PostgresError) -> Int64? {
-        let rows = try database.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(seen)])
+    /// From then on no row is accepted that was reserved before. Waits for rows that are being accepted right now.
+    package func raiseEpoch(
+        of tenant: TenantID, above seen: Int64, sinceChange change: Int64
+    ) throws(PostgresError) -> Int64? {
+        let rows = try database.query(
+            LedgerStatements.raiseEpoch, [.text(tenant.description), .int(seen), .int(change)])
         return rows.count == 1 ? rows.int(0, 0) : nil
     }
 
-    /// The number of a Redis life, registered when it is new.
-    package func incarnation(runID: String, replicationID: String) throws(PostgresError) -> Int64 {
-        try database.query(LedgerStatements.insertIncarnation, [.text(runID), .text(replicationID)]).int(0, 0)
+    /// The number of a Redis life, registered when it is new, and after which change of the mode it is good; nil while reservations
+    /// are made in the ledger.
+    package func incarnation(
+        runID: String, replicationID: String
+    ) throws(PostgresError) -> (number: Int64, change: Int64)? {
+        let rows = try database.query(
+            LedgerStatements.insertIncarnation, [.text(runID), .text(replicationID)])
+        return rows.count == 1 ? (rows.int(0, 0), rows.int(0, 1)) : nil
     }
 
     /// Whether a COMMIT that PostgreSQL acknowledges survives a crash of its machine.

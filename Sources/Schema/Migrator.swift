@@ -27,6 +27,7 @@ package struct Migrator: Sendable {
         Migration(version: 5, name: "rollups", sql: PackageResources.m0005_rollups_sql),
         Migration(version: 6, name: "limits", sql: PackageResources.m0006_limits_sql),
         Migration(version: 7, name: "idempotency", sql: PackageResources.m0007_idempotency_sql),
+        Migration(version: 8, name: "quota_mode", sql: PackageResources.m0008_quota_mode_sql),
     ]
 
     /// The version that a database must have for this build.

@@ -32,6 +32,8 @@ package struct CreditMachine: Sendable {
         case applied(CreditReply)
         case rebuilt
         case caughtUp
+        /// Images are out of use: reservations are made in the ledger, which has the credit.
+        case outOfUse
     }
 
     private var outcome = CreditOutcome.unknownTenant
@@ -61,6 +63,7 @@ package struct CreditMachine: Sendable {
         case .applied(.missing): return .rebuild
         case .applied(.gap(let known)): return .catchUp(after: known, before: sequence)
         case .rebuilt, .caughtUp: return apply()
+        case .outOfUse: return .finish(outcome)
         }
     }
 

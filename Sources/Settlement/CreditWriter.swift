@@ -33,16 +33,34 @@ package struct CreditWriter: Sendable {
                     try orUnavailable { () throws(PostgresError) in
                         try ledger.addCredit(amount, to: tenant, kind: kind, externalID: externalID)
                     })
-            case .apply(let sequence): event = .applied(try apply(amount, sequence, to: tenant))
+            case .apply(let sequence):
+                event = try unlessOutOfUse { () throws(SettlementError) in
+                    .applied(try apply(amount, sequence, to: tenant))
+                }
             case .rebuild:
-                try builder.warm(tenant, in: period, until: builder.waitDeadline)
-                event = .rebuilt
+                event = try unlessOutOfUse { () throws(SettlementError) in
+                    try builder.warm(tenant, in: period, until: builder.waitDeadline)
+                    return .rebuilt
+                }
             case .catchUp(let known, let sequence):
-                try catchUp(tenant, after: known, before: sequence)
-                event = .caughtUp
+                event = try unlessOutOfUse { () throws(SettlementError) in
+                    try catchUp(tenant, after: known, before: sequence)
+                    return .caughtUp
+                }
             case .finish(let outcome): return outcome
             case .fail(let error): throw error
             }
+        }
+    }
+
+    /// Does something to the image; when that fails because reservations are made in the ledger, there is nothing to do.
+    private func unlessOutOfUse(
+        _ effect: () throws(SettlementError) -> CreditMachine.Event
+    ) throws(SettlementError) -> CreditMachine.Event {
+        do throws(SettlementError) { return try effect() } catch {
+            // What cannot be asked is as it was: the credit may be asked for again.
+            guard (try? ledger.mode())?.isDatabase == true else { throw error }
+            return .outOfUse
         }
     }
 

@@ -69,24 +69,25 @@ package final class ImageBuilder: Sendable {
         let token = "\(owner):\(UInt64.random(in: 0 ... .max))"
         var machine = RebuildMachine()
         var event = RebuildMachine.Event.begin
-        var number: Int64 = 0
+        var life: Incarnations.Registered?
         var snapshot: TenantSnapshot?
         while true {
             switch machine.next(after: event) {
             case .identify:
-                number = try identify()
+                life = try identify()
                 event = .identified
-            case .takeLease: event = .leaseAnswered(try takeLease(tenant, token, number))
+            case .takeLease: event = .leaseAnswered(try takeLease(tenant, token, life))
             case .pause:
                 _ = Signal().wait(until: min(deadline, .after(milliseconds: 10)))
                 event = .paused(isLate: deadline.isPast)
-            case .raiseEpoch(let seen): event = .epochRaised(try raiseEpoch(of: tenant, above: seen))
+            case .raiseEpoch(let seen):
+                event = try raiseEpoch(of: tenant, above: seen, life, isLate: deadline.isPast)
             case .readSnapshot:
                 snapshot = try readSnapshot(of: tenant, in: period)
                 event = .snapshotRead(isKnown: snapshot != nil)
             case .install(let epoch):
                 guard let snapshot else { preconditionFailure("a snapshot is read before it is installed") }
-                let reply = try install(ImageContents(snapshot, epoch), tenant, token, number)
+                let reply = try install(ImageContents(snapshot, epoch), tenant, token, life)
                 event = .installAnswered(reply, isLate: deadline.isPast)
             case .finish: return
             case .fail(let error): throw error
@@ -96,23 +97,37 @@ package final class ImageBuilder: Sendable {
 
     // MARK: - Effects
 
-    /// The number of the life of Redis that answers.
-    private func identify() throws(SettlementError) -> Int64 {
+    /// The life of Redis that answers, as it is registered.
+    private func identify() throws(SettlementError) -> Incarnations.Registered {
         let identity = try orUnavailable { () throws(QuotaError) in try quota.identity() }
-        return try orUnavailable { () throws(PostgresError) in try incarnations.register(identity) }
+        let life = try orUnavailable { () throws(PostgresError) in try incarnations.register(identity) }
+        guard let life else { throw .inDatabaseMode }
+        return life
     }
 
     private func takeLease(
-        _ tenant: TenantID, _ token: String, _ incarnation: Int64
+        _ tenant: TenantID, _ token: String, _ life: Incarnations.Registered?
     ) throws(SettlementError) -> LeaseReply {
         try orUnavailable { () throws(QuotaError) in
             try quota.takeLease(
-                tenant: tenant, token: token, milliseconds: leaseMilliseconds, incarnation: incarnation)
+                tenant: tenant, token: token, milliseconds: leaseMilliseconds,
+                incarnation: life?.number ?? 0)
         }
     }
 
-    private func raiseEpoch(of tenant: TenantID, above seen: Int64) throws(SettlementError) -> Int64? {
-        try orUnavailable { () throws(PostgresError) in try ledger.raiseEpoch(of: tenant, above: seen) }
+    private func raiseEpoch(
+        of tenant: TenantID, above seen: Int64, _ life: Incarnations.Registered?, isLate: Bool
+    ) throws(SettlementError) -> RebuildMachine.Event {
+        let change = life?.change ?? 0
+        let raised = try orUnavailable { () throws(PostgresError) in
+            try ledger.raiseEpoch(of: tenant, above: seen, sinceChange: change)
+        }
+        if let raised { return .epochRaised(raised) }
+        let mode = try orUnavailable { () throws(PostgresError) in try ledger.mode() }
+        guard !mode.isDatabase else { throw .inDatabaseMode }
+        guard mode.change != change else { return .epochRaised(nil) }
+        incarnations.forget(exceptChange: mode.change)
+        return .modeChanged(isLate: isLate)
     }
 
     private func readSnapshot(
@@ -124,16 +139,16 @@ package final class ImageBuilder: Sendable {
     }
 
     private func install(
-        _ image: ImageContents, _ tenant: TenantID, _ token: String, _ incarnation: Int64
+        _ image: ImageContents, _ tenant: TenantID, _ token: String, _ life: Incarnations.Registered?
     ) throws(SettlementError) -> InstallReply {
         try orUnavailable { () throws(QuotaError) in
-            try quota.install(image, tenant: tenant, token: token, incarnation: incarnation)
+            try quota.install(image, tenant: tenant, token: token, incarnation: life?.number ?? 0)
         }
     }
 }
 
 extension ImageContents {
-    fileprivate init(_ snapshot: TenantSnapshot, _ epoch: Int64) {
+    init(_ snapshot: TenantSnapshot, _ epoch: Int64) {
         self.init(
             epoch: epoch, balance: snapshot.balance, limits: snapshot.limits,
             creditSequence: snapshot.standing.creditSequence, period: snapshot.period,

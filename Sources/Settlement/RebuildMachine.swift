@@ -35,6 +35,8 @@ package struct RebuildMachine: Sendable {
         case paused(isLate: Bool)
         /// The new epoch; nil when there is no such tenant.
         case epochRaised(Int64?)
+        /// The mode of the installation has changed since the life was identified, and was left again: it has another number now.
+        case modeChanged(isLate: Bool)
         case snapshotRead(isKnown: Bool)
         case installAnswered(InstallReply, isLate: Bool)
     }
@@ -57,6 +59,7 @@ package struct RebuildMachine: Sendable {
             guard let epoch else { return .fail(.unknownTenant) }
             self.epoch = epoch
             return .readSnapshot
+        case .modeChanged(let isLate): return again(isLate: isLate)
         case .snapshotRead(let isKnown): return isKnown ? .install(epoch: epoch) : .fail(.unknownTenant)
         case .installAnswered(.lost, let isLate): return again(isLate: isLate)
         case .installAnswered: return .finish

@@ -9,22 +9,25 @@ package import Threads
 ///
 /// Blocking; any number of worker threads may use it at the same time.
 package final class SettlementEngine: Sendable {
-    private let quota: QuotaStore
-    private let ledger: LedgerStore
+    let quota: QuotaStore
+    let ledger: LedgerStore
     private let builder: ImageBuilder
-    private let retries: SettlementRetries
+    let retries: SettlementRetries
     private let credits: CreditWriter
-    private let lane: SettlementLane
-    private let crashPoints: CrashPoints
+    let lane: SettlementLane
+    let mode: DatabaseMode?
+    let crashPoints: CrashPoints
     private let room: WaitingRoom
-    private let extender: HoldExtender
+    let extender: HoldExtender
 
     /// Creates the engine over its two sides.
     ///
-    /// - Parameter settleWait: Who may wait for money that only outstanding holds keep from them.
+    /// - Parameters:
+    ///   - mode: The mode of the installation; nil where reservations are made in Redis and nowhere else.
+    ///   - settleWait: Who may wait for money that only outstanding holds keep from them.
     package init(
         quota: QuotaStore, ledger: LedgerStore, writer: LedgerWriter, builder: ImageBuilder,
-        retries: SettlementRetries, settleWait: SettleWait = .none,
+        retries: SettlementRetries, mode: DatabaseMode? = nil, settleWait: SettleWait = .none,
         crashPoints: CrashPoints = CrashPoints(), times: TripTimes = .untold
     ) {
         self.quota = quota
@@ -32,7 +35,9 @@ package final class SettlementEngine: Sendable {
         self.builder = builder
         self.retries = retries
         credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
-        lane = SettlementLane(quota: quota, writer: writer, crashPoints: crashPoints, times: times)
+        lane = SettlementLane(
+            quota: quota, writer: writer, mode: mode, crashPoints: crashPoints, times: times)
+        self.mode = mode
         self.crashPoints = crashPoints
         room = WaitingRoom(settleWait)
         extender = HoldExtender(
@@ -100,15 +105,15 @@ package final class SettlementEngine: Sendable {
     private func isForHolds(_ refusal: QuotaRefusal, _ order: ReserveOrder) -> Bool {
         guard refusal.isOfMoney else { return false }
         do throws(QuotaError) {
-            return refusal.isForHolds(try quota.holds(of: order.tenant), amount: order.least, key: order.key)
+            return refusal.isForHolds(try holds(beside: order), amount: order.least, key: order.key)
         } catch {
             // Who cannot be told has been refused all the same.
             return false
         }
     }
 
-    private func attempt(_ order: ReserveOrder) throws(SettlementError) -> Hold {
-        guard !retries.isLedgerFailing else { throw .unavailable("PostgreSQL: the last commit failed") }
+    /// Takes a hold in the tenant's image in Redis, and makes it durable.
+    func attemptInImage(_ order: ReserveOrder) throws(SettlementError) -> Hold {
         var machine = ReserveMachine()
         var event = ReserveMachine.Event.begin
         var inserted: LedgerWriter.Outcome?
@@ -133,10 +138,6 @@ package final class SettlementEngine: Sendable {
         }
     }
 
-    private func hold(_ order: ReserveOrder, _ held: HeldAmount) -> Hold {
-        Hold(tenant: order.tenant, trace: order.trace, amount: held.amount, held: held, key: order.key)
-    }
-
     private func take(_ order: ReserveOrder) -> (ReserveMachine.Event, LedgerWriter.Outcome?) {
         guard let taken = lane.take(order) else { return (.deductFailed(.overloaded), nil) }
         let reply: DeductReply
@@ -147,13 +148,7 @@ package final class SettlementEngine: Sendable {
             return (.deducted(reply), nil)
         }
         retries.noteLedger(inserted)
-        if case .unknown = inserted {
-            // Perhaps a row stands, of an owner that lives: nobody else would end it.
-            var voided = RowSettlement(tenant: order.tenant, trace: order.trace, status: .voided)
-            voided.isError = true
-            voided.errorCode = "OUTCOME_UNKNOWN"
-            retries.enqueue(hold(order, held), voided)
-        }
+        if case .unknown = inserted { voidUnknown(order, held) }
         crashPoints.pass(.pending)
         return (.deducted(reply), inserted)
     }
@@ -184,13 +179,6 @@ package final class SettlementEngine: Sendable {
         } catch {
             return .deductFailed(error)
         }
-    }
-
-    // MARK: - Extending
-
-    /// Raises a hold towards an amount, as far as there is money; it never waits for any.
-    package func extend(_ hold: Hold, to amount: Money) -> HoldExtender.Outcome {
-        extender.extend(hold, to: amount)
     }
 
     // MARK: - Ending
@@ -243,7 +231,8 @@ package final class SettlementEngine: Sendable {
         _ inImage: Result<SettleReply, QuotaError>, of tenant: TenantID
     ) -> SettleMachine.Event {
         guard case .success(let reply) = inImage else { return .imageFailed }
-        if reply != .missing { room.noteSettled(tenant) }
+        // In the ledger the money is free as soon as the row has ended.
+        if reply != .missing || mode?.side == .ledger { room.noteSettled(tenant) }
         return .imageSettled(reply)
     }
 

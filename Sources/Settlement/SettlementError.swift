@@ -6,6 +6,8 @@ package enum SettlementError: Error, Sendable {
     case refused(QuotaRefusal)
     /// Redis or PostgreSQL cannot say now; nothing may be served without them.
     case unavailable(String)
+    /// Reservations are made in the ledger itself at present: no image in Redis is to be used.
+    case inDatabaseMode
     /// The trace already stands for something else.
     case conflict
     /// Another request has the idempotency key.

@@ -33,7 +33,8 @@ final class SettlementLane: Sendable {
     ///   - batchMax: The most holds in one turn.
     ///   - waitingMax: The most threads that may wait.
     init(
-        quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, times: TripTimes = .untold,
+        quota: QuotaStore, writer: LedgerWriter, mode: DatabaseMode? = nil, crashPoints: CrashPoints,
+        times: TripTimes = .untold,
         batchMax: Int = 512, waitingMax: Int = 16_384
     ) {
         let queue = SettlementQueue(batchMax: batchMax, waitingMax: waitingMax)
@@ -41,7 +42,7 @@ final class SettlementLane: Sendable {
         // Without a thread the queue is closed, and every request is told.
         thread = try? WorkerThread(name: "settlement") {
             var turns = SettlementTurns(
-                quota: quota, writer: writer, crashPoints: crashPoints, times: times)
+                quota: quota, writer: writer, mode: mode, crashPoints: crashPoints, times: times)
             while let tickets = queue.take(waits: turns.isIdle) { turns.run(tickets) }
         }
         if thread == nil { queue.close() }
@@ -56,6 +57,13 @@ final class SettlementLane: Sendable {
     func take(_ order: ReserveOrder) -> Taken? {
         let ticket = SettlementTicket(.take(order))
         guard queue.submit(ticket), case .taken(let taken)? = ticket.outcome else { return nil }
+        return taken
+    }
+
+    /// Takes a hold in the ledger itself; nil when too many threads wait already, and then nothing was done.
+    func takeInLedger(_ order: ReserveOrder) -> TakenInLedger? {
+        let ticket = SettlementTicket(.takeInLedger(order))
+        guard queue.submit(ticket), case .takenInLedger(let taken)? = ticket.outcome else { return nil }
         return taken
     }
 

@@ -9,11 +9,13 @@ final class SettlementTicket: @unchecked Sendable {
     /// What is wanted.
     enum Work: Sendable {
         case take(ReserveOrder)
+        case takeInLedger(ReserveOrder)
         case end(Hold, RowSettlement)
     }
 
     enum Outcome: Sendable {
         case taken(SettlementLane.Taken)
+        case takenInLedger(TakenInLedger)
         case ended(SettlementLane.Ended)
     }
 

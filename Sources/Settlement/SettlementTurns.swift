@@ -7,6 +7,7 @@ import Threads
 struct SettlementTurns {
     private let quota: QuotaStore
     private let writer: LedgerWriter
+    private let mode: DatabaseMode?
     private let crashPoints: CrashPoints
     private let times: TripTimes
 
@@ -33,10 +34,14 @@ struct SettlementTurns {
         var deducted: Result<DeductReply, QuotaError>?
     }
 
-    init(quota: QuotaStore, writer: LedgerWriter, crashPoints: CrashPoints, times: TripTimes) {
+    init(
+        quota: QuotaStore, writer: LedgerWriter, mode: DatabaseMode?, crashPoints: CrashPoints,
+        times: TripTimes
+    ) {
         self.times = times
         self.quota = quota
         self.writer = writer
+        self.mode = mode
         self.crashPoints = crashPoints
     }
 
@@ -46,10 +51,12 @@ struct SettlementTurns {
     /// Runs one turn: with tickets, or to finish the turn before.
     mutating func run(_ tickets: [SettlementTicket]) {
         var takings: [Taking] = []
+        var inLedger: [(ticket: SettlementTicket, order: ReserveOrder)] = []
         var endings: [Ending] = []
         for ticket in tickets {
             switch ticket.work {
             case .take(let order): takings.append(Taking(ticket: ticket, order: order))
+            case .takeInLedger(let order): inLedger.append((ticket, order))
             case .end(let hold, let settlement):
                 endings.append(Ending(ticket: ticket, hold: hold, settlement: settlement))
             }
@@ -57,6 +64,7 @@ struct SettlementTurns {
         isSmooth = true
         exchange(&takings)
         write(takings, endings)
+        take(inLedger)
         if !isSmooth { answers.give() }
     }
 
@@ -68,6 +76,9 @@ struct SettlementTurns {
             settlements.append(
                 HoldSettlement(ending.hold, end, tokens: ending.settlement.usage.total))
         }
+        // Images are out of use while reservations are made in the ledger: what comes after them is made of the ended rows.
+        let isClosed = mode?.side == .ledger
+        if isClosed { settlements = [] }
         let began = Deadline.now
         let replies = quota.exchange(settling: settlements, taking: takings.map { HoldOrder($0.order) }) {
             [answers] in answers.give()
@@ -81,7 +92,8 @@ struct SettlementTurns {
         for ending in ended {
             guard let written = ending.written else { preconditionFailure("an ending has been written") }
             let outcome = SettlementLane.Ended(
-                written: written, settled: ending.end == nil ? nil : settled.removeFirst())
+                written: written,
+                settled: ending.end == nil ? nil : isClosed ? .success(.missing) : settled.removeFirst())
             answers.add(ending.ticket, .ended(outcome))
         }
         ended = []
@@ -122,6 +134,13 @@ struct SettlementTurns {
         }
     }
 
+    /// The trip to PostgreSQL of reservations that are made there, after the rows that give money back.
+    private func take(_ orders: [(ticket: SettlementTicket, order: ReserveOrder)]) {
+        guard let mode, !orders.isEmpty else { return }
+        let taken = LedgerTurn(reserver: mode.reserver).take(orders.map { $0.order })
+        for ((ticket, _), taken) in zip(orders, taken) { ticket.answer(.takenInLedger(taken)) }
+    }
+
     private mutating func note(_ outcome: LedgerWriter.Outcome) {
         switch outcome {
         case .written, .standing, .fenced, .keyTaken: break
@@ -149,7 +168,7 @@ private final class Answers: @unchecked Sendable {
 }
 
 extension HoldOrder {
-    fileprivate init(_ order: ReserveOrder) {
+    init(_ order: ReserveOrder) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, amount: order.amount,
             least: order.least, period: order.period, tokens: order.tokens, hasBudget: order.hasBudget,
@@ -158,7 +177,7 @@ extension HoldOrder {
 }
 
 extension PendingRow {
-    fileprivate init(_ order: ReserveOrder, _ held: HeldAmount) {
+    init(_ order: ReserveOrder, _ held: HeldAmount) {
         self.init(
             tenant: order.tenant, trace: order.trace, key: order.key, epoch: held.epoch, rseq: held.rseq,
             period: held.period, hold: held.amount, limitsVersion: held.limitsVersion,

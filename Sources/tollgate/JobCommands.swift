@@ -25,7 +25,7 @@ extension JobCommand {
             let id = try tenant.map { try parseTenant($0) }
             let stores = try JobStores()
             if let id { _ = try stores.command.tenants.required(id) }
-            try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
+            guard try stores.hasImages(for: "consistency") else { return }
             let job = ConsistencyJob(
                 reconciler: stores.reconciler, ledger: stores.ledger, audit: stores.audit)
             let result = try stores.alone("consistency") { () throws(JobError) in
@@ -121,7 +121,7 @@ extension JobCommand {
         func run() throws {
             let stores = try JobStores()
             // Its number must not be removed.
-            try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
+            _ = try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
             let job = PruneJob(ledger: stores.ledger)
             let result = try stores.alone("prune") { () throws(JobError) in try job.run() }
             guard let summary = result else { return }

@@ -31,6 +31,13 @@ struct JobStores {
 
     var reconciler: Reconciler { Reconciler(quota: command.money.quota, ledger: ledger, audit: audit) }
 
+    /// Learns which life of Redis answers; false when there is nothing in Redis to look at, which is said.
+    func hasImages(for job: String) throws -> Bool {
+        let isInUse = try attempt { () throws(SettlementError) in try command.money.registerRedis() }
+        if !isInUse { print("\(job): reservations are made in PostgreSQL; Redis is not in use") }
+        return isInUse
+    }
+
     /// Does a job's work alone: nil when another process is at it, which is said.
     func alone<Value>(_ job: String, _ work: () throws(JobError) -> Value) throws -> Value? {
         let result = try attempt { try ledger.withJobLock(job, work) }

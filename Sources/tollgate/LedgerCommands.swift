@@ -129,13 +129,13 @@ struct JobCommand: ParsableCommand {
             let id = try tenant.map { try parseTenant($0) }
             let stores = try CommandStores()
             if let id { _ = try stores.tenants.required(id) }
-            try attempt { () throws(SettlementError) in try stores.money.registerRedis() }
+            let hasImages = try attempt { () throws(SettlementError) in try stores.money.registerRedis() }
             let sweeper = Sweeper(
                 ledger: stores.money.ledger, writer: stores.money.writer, quota: stores.money.quota,
                 holdGraceSeconds: holdGraceSeconds)
             let result = try attempt {
                 try stores.money.ledger.withJobLock("sweep") { () throws(JobError) in
-                    try sweeper.run(only: id, isDryRun: dryRun)
+                    try sweeper.run(only: id, isDryRun: dryRun, withHolds: hasImages)
                 }
             }
             guard let summary = result else {

@@ -25,7 +25,7 @@ struct ReconcileCommand: ParsableCommand {
         let id = try explain.map { try parseTenant($0) }
         let stores = try JobStores()
         if let id { _ = try stores.command.tenants.required(id) }
-        try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
+        guard try stores.hasImages(for: "reconcile") else { return }
         if let id {
             try explain(id, stores)
         } else {

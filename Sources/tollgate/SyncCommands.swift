@@ -73,7 +73,7 @@ extension JobCommand {
         let id = try options.tenant.map { try parseTenant($0) }
         let stores = try JobStores()
         if let id { _ = try stores.command.tenants.required(id) }
-        try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
+        guard try stores.hasImages(for: job) else { return }
         let scope = id.map { SyncScope.only($0) } ?? (options.all ? .all : .changed)
         let result = try stores.alone(job) { () throws(JobError) in try work(stores, scope) }
         guard let summary = result else { return }

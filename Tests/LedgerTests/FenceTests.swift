@@ -22,7 +22,7 @@ import Threads
     func `a hold of an earlier or a later epoch is fenced off`(epoch: Int64) throws {
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
-        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 1) == 2)
+        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 1, sinceChange: 0) == 2)
         let trace = TraceID.fresh()
         #expect(bench.writer.write(.pending(bench.pending(tenant, trace, epoch: epoch))).isFenced)
         #expect(try bench.row(tenant, trace) == nil)
@@ -33,15 +33,15 @@ import Threads
         let bench = try LedgerBench()
         let stranger = try #require(TenantID("stranger"))
         #expect(bench.writer.write(.pending(bench.pending(stranger))).isFenced)
-        #expect(try bench.ledger.raiseEpoch(of: stranger, above: 0) == nil)
+        #expect(try bench.ledger.raiseEpoch(of: stranger, above: 0, sinceChange: 0) == nil)
     }
 
     @Test func `an epoch rises above the ledger's own and above the image's`() throws {
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
-        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 0) == 1)
-        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 0) == 2)
-        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 10) == 11)
+        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0) == 1)
+        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0) == 2)
+        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 10, sinceChange: 0) == 11)
         #expect(try LedgerReader.standing(bench.app, of: tenant)?.epoch == 11)
     }
 
@@ -59,7 +59,7 @@ import Threads
 
         let raised = Locked<Int64?>(nil)
         let raiser = try WorkerThread(name: "raiser") {
-            let epoch = try? bench.ledger.raiseEpoch(of: tenant, above: 0)
+            let epoch = try? bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0)
             raised.withLock { $0 = epoch ?? -1 }
         }
         #expect(try somebodyWaits(bench), "the raise did not wait for the row")
@@ -77,7 +77,7 @@ import Threads
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
         let raising = try bench.app.begin()
-        _ = try raising.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(0)])
+        _ = try raising.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(0), .int(0)])
 
         let trace = TraceID.fresh()
         let outcome = Locked<LedgerWriter.Outcome?>(nil)

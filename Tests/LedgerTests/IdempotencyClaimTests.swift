@@ -118,7 +118,7 @@ import Threads
     }
 
     @Test func `a row that is not accepted leaves no claim`() throws {
-        _ = try bench.ledger.raiseEpoch(of: tenant, above: 0)
+        _ = try bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0)
         #expect(bench.writer.write(.pending(row(epoch: 0))).isFenced)
         #expect(try standing() == nil)
         #expect(bench.writer.write(.pending(row(epoch: 1))).isWritten)

@@ -15,7 +15,7 @@ import Threads
         let bench = try LedgerBench()
         let tenants = try (0..<5).map { try bench.makeTenant("tenant-\($0)") }
         let stale = try bench.makeTenant("stale")
-        _ = try bench.ledger.raiseEpoch(of: stale, above: 0)
+        _ = try bench.ledger.raiseEpoch(of: stale, above: 0, sinceChange: 0)
         let traces = (0..<500).map { _ in TraceID.fresh() }
         let outcomes = try Concurrently.run(500) { index in
             switch index % 10 {

@@ -30,7 +30,7 @@ import Threads
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
         let trace = try bench.insert(tenant, hold: 100)
-        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 1) == 2)
+        #expect(try bench.ledger.raiseEpoch(of: tenant, above: 1, sinceChange: 0) == 2)
         let outcome = bench.writer.write(raise(tenant, trace, epoch: epoch, to: 250))
         #expect(outcome.standing?.status == .pending && outcome.standing?.hold == Money(nanodollars: 100))
         #expect(bench.writer.write(raise(tenant, trace, epoch: 2, to: 250)).isWritten)
@@ -75,7 +75,7 @@ import Threads
         #expect(try raising.query(LedgerStatements.raiseHolds, [raise].values).affectedRows == 1)
         let epoch = Locked<Int64?>(nil)
         let raiser = try WorkerThread(name: "raiser") {
-            let raised = try? bench.ledger.raiseEpoch(of: tenant, above: 0)
+            let raised = try? bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0)
             epoch.withLock { $0 = raised ?? -1 }
         }
         let waits = try Eventually.holds {

@@ -22,7 +22,7 @@ import Testing
         let bench = try LedgerBench()
         let tenant = try bench.makeTenant()
         let other = try bench.makeTenant("other")
-        _ = try bench.ledger.raiseEpoch(of: other, above: 0)
+        _ = try bench.ledger.raiseEpoch(of: other, above: 0, sinceChange: 0)
         let first = PendingRow(
             tenant: tenant, trace: .fresh(), key: APIKeyID("key1"), epoch: 0, rseq: 2,
             period: Period(day: 20_250_614), hold: Money(nanodollars: 3), limitsVersion: 4,

@@ -67,7 +67,7 @@ import Testing
         let bench = try SettlementBench()
         let tenant = try bench.makeTenant(balance: 100)
         let hold = try bench.reserve(tenant, 10)
-        _ = try bench.ledger.raiseEpoch(of: tenant, above: try bench.epoch(of: tenant))
+        _ = try bench.ledger.raiseEpoch(of: tenant, above: try bench.epoch(of: tenant), sinceChange: 0)
         #expect(try extended(bench, hold, to: 40).amount == Money(nanodollars: 40))
         let books = try bench.expectExactBooks(tenant)
         #expect(books.image?.epoch == (try bench.epoch(of: tenant)))

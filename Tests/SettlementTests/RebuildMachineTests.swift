@@ -43,6 +43,12 @@ import Testing
         #expect(name(machine.next(after: .installAnswered(.lost, isLate: true))) == "fail")
     }
 
+    @Test func `an epoch that another change of the mode refuses begins anew with the life's new number`() {
+        var machine = RebuildMachine()
+        #expect(name(machine.next(after: .modeChanged(isLate: false))) == "identify")
+        #expect(name(machine.next(after: .modeChanged(isLate: true))) == "fail")
+    }
+
     @Test func `a tenant that the ledger does not know has no image`() {
         var machine = RebuildMachine()
         for event in [RebuildMachine.Event.epochRaised(nil), .snapshotRead(isKnown: false)] {

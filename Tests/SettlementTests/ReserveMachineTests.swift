@@ -264,6 +264,7 @@ extension ReserveMachine.Action {
         return switch error {
         case .refused: "refused"
         case .unavailable: "unavailable"
+        case .inDatabaseMode: "inDatabaseMode"
         case .conflict: "conflict"
         case .keyInUse: "keyInUse"
         case .unknownTenant: "unknownTenant"

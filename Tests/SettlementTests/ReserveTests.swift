@@ -189,7 +189,8 @@ import Threads
         let tenant = try bench.makeTenant(balance: 1_000)
         let before = try bench.reserve(tenant, 100)
         // Another process raised the epoch to rebuild; this image is stale without knowing it.
-        let raised = try #require(try bench.ledger.raiseEpoch(of: tenant, above: before.held.epoch))
+        let raised = try #require(
+            try bench.ledger.raiseEpoch(of: tenant, above: before.held.epoch, sinceChange: 0))
         let hold = try bench.reserve(tenant, 100)
         #expect(hold.held.epoch > raised)
         let books = try bench.expectExactBooks(tenant)

@@ -100,7 +100,7 @@ import Threads
         // The paused process has its lease and its epoch, and has read its snapshot …
         _ = try bench.quota.takeLease(
             tenant: tenant, token: "paused", milliseconds: 50, incarnation: incarnation)
-        let epoch = try #require(try bench.ledger.raiseEpoch(of: tenant, above: 0))
+        let epoch = try #require(try bench.ledger.raiseEpoch(of: tenant, above: 0, sinceChange: 0))
         let snapshot = ImageContents(
             epoch: epoch, balance: Money(nanodollars: 600),
             limits: TenantLimits(version: 1, creditLimit: .zero, dailyQuota: nil, monthlyQuota: nil),

@@ -30,6 +30,12 @@ enum Breakage: String, CaseIterable, Sendable {
     case liveOwnerSwept
     /// A credit that finds no image is taken as done.
     case creditMissDone
+    /// A reservation in the ledger does not begin an epoch of the ledger's own.
+    case ledgerEpochKept
+    /// A reservation in the ledger sums up in the statement that waits for the lock.
+    case ledgerSumsTooEarly
+    /// After a change of the mode a life of Redis has the same number.
+    case modeIncarnationKept
     /// A voided request is taken off the counters of whatever day the image is in.
     case refundAcrossPeriods
     /// An idempotency key is free again once its request has ended, committed or not.

@@ -2,13 +2,19 @@
 extension Simulation {
     /// Whether scripts would accept the image that stands.
     private var hasImage: Bool {
-        breakage == .incarnationIgnored ? redis.image != nil : redis.hasValidImage
+        breakage == .incarnationIgnored
+            ? redis.image != nil : redis.image?.incarnation == number(of: redis.life, ledger.mode.change)
+    }
+
+    /// Whether an image stands that some process may believe in that has not heard of the last change of the mode.
+    private var hasImageOfLife: Bool {
+        redis.image.map { $0.incarnation / Simulation.changesMax == redis.life } ?? false
     }
 
     func checkInvariants() {
         checkLedger()
         checkChargedOnce()
-        if hasImage, let image = redis.image { checkImage(image) }
+        if hasImage || hasImageOfLife, let image = redis.image { checkImage(image) }
     }
 
     private func checkLedger() {
@@ -97,7 +103,10 @@ extension Simulation {
         note("draining")
         hasFaults = false
         isDraining = true
-        for index in processes.indices { processes[index].isStalled = false }
+        for index in processes.indices {
+            processes[index].isStalled = false
+            processes[index].cutOffUntil = 0
+        }
         settleDown()
         // Whoever has died is known to be dead by now, and no reservation is still on its way.
         now += graceMilliseconds + 1_000
@@ -150,8 +159,9 @@ extension Simulation {
         redis.flush()
         rebuildImage()
         checkExact()
-        guard violation == nil, breakage != .incarnationIgnored, let before, before.incarnation == redis.life,
-            let after = redis.image, !isCreditLost
+        guard violation == nil, breakage != .incarnationIgnored, let before,
+            before.incarnation == number(of: redis.life, ledger.mode.change), let after = redis.image,
+            !isCreditLost
         else { return }
         if before.balance != after.balance { violate("I17: a rebuild has changed the balance") }
     }

@@ -39,6 +39,15 @@ enum Landmark: Int, CaseIterable {
     case keyRefused
     case keyTaken
     case keyTakenOver
+    case modeEntered
+    case modeLeft
+    case reservedInLedger
+    case refusedInLedger
+    case epochTaken
+    case ledgerClosed
+    case imageClosed
+    case otherChange
+    case creditWithoutImage
 }
 
 extension Simulation {
@@ -65,6 +74,11 @@ extension Simulation {
             if case .extendImage(let wanted) = effect, taken.nanodollars < wanted { reach(.extendedInPart) }
         case .raise(.fenced): reach(.extensionFenced)
         case .row(.fenced): reach(.fencedRow)
+        case .reserved(.held): reach(.reservedInLedger)
+        case .reserved(.refused): reach(.refusedInLedger)
+        case .reserved(.closed): reach(.ledgerClosed)
+        case .closed: reach(.imageClosed)
+        case .otherChange: reach(.otherChange)
         default: break
         }
         if case .bury = effect { reach(.tombstone) }

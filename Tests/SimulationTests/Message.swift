@@ -14,6 +14,7 @@ enum Effect {
     case takeLease
     case install(epoch: Int64, SimulatedSnapshot)
     case readHolds
+    case probe
     // PostgreSQL
     case register
     case insertPending(HeldAmount, amount: Int64)
@@ -22,7 +23,7 @@ enum Effect {
     case raiseRow(to: Int64, epoch: Int64)
     case writeCheckpoint(Int64)
     case readStanding
-    case raiseEpoch(above: Int64)
+    case raiseEpoch(above: Int64, change: Int64)
     case raiseEpochWithSnapshot(above: Int64)
     case readSnapshot
     case addCredit(externalID: Int, amount: Int64)
@@ -31,11 +32,18 @@ enum Effect {
     case readRows
     case readRow
     case readClaim
+    case reserveInLedger(amount: Int64)
+    case readMode
+    case enterMode(after: Int64)
+    case leaveMode(after: Int64, healthy: Int64)
+    case noteLost(after: Int64)
 
     /// Whether Redis is asked.
     var isForRedis: Bool {
         switch self {
-        case .deduct, .settleImage, .extendImage, .applyCredit, .drop, .takeLease, .install, .readHolds: true
+        case .deduct, .settleImage, .extendImage, .applyCredit, .drop, .takeLease, .install, .readHolds,
+            .probe:
+            true
         default: false
         }
     }
@@ -61,6 +69,13 @@ enum Answer {
     case raise(RaiseOutcome)
     case standing(TenantStanding)
     case epoch(Int64)
+    /// No image may be made.
+    case closed
+    /// Another change of the mode than the one the epoch was to be raised for.
+    case otherChange
+    case registered(life: Int64, change: Int64)
+    case reserved(LedgerReserve)
+    case mode(InstallationMode)
     case snapshot(SimulatedSnapshot)
     case credited(CreditOutcome)
     case orphans([SimulatedOrphan])
@@ -72,6 +87,14 @@ enum Answer {
     case refused
     /// Perhaps it was done.
     case lost
+}
+
+/// What came of a reservation in the ledger.
+enum LedgerReserve {
+    case held(HeldAmount)
+    case refused
+    case closed
+    case conflict
 }
 
 /// A pending row as the sweeper reads it.
@@ -98,8 +121,12 @@ struct Message {
     var token: Int64
     /// When it arrives: it may be slow although its sender still waits.
     var arrivesAt: Int64
+    /// The change of the mode after which its sender has registered that life; nil when it has not.
+    var knownChange: Int64?
     /// Whether its database transaction is open.
     var isOpen = false
+    /// What a reservation in the ledger has inserted, and not yet committed.
+    var inserted: HeldAmount?
     /// What a statement had read before it had to wait.
     var snapshot: SimulatedSnapshot?
     /// How often it was sent.

@@ -57,6 +57,13 @@ struct SimulatedLedger: Equatable {
         var amount: Int64
     }
 
+    /// The mode of the installation.
+    struct Mode: Equatable {
+        var isDatabase = false
+        var change: Int64 = 0
+        var lostAt: Int64 = 0
+    }
+
     /// How a statement of the fence went.
     enum Fenced: Equatable {
         /// Done, and not committed.
@@ -79,6 +86,11 @@ struct SimulatedLedger: Equatable {
     var openClaims = [Int](repeating: -1, count: Simulation.keysMax)
     /// How many database transactions hold a share lock on the epoch.
     var epochShares = 0
+    /// Whether a reservation in the ledger holds the epoch's lock alone.
+    var hasEpochLock = false
+    /// Whether the epoch is the ledger's own.
+    var isEpochInLedger = false
+    var mode = Mode()
 
     init(traces: Int) {
         rows = Array(repeating: SimulatedRow(), count: traces)
@@ -91,7 +103,7 @@ struct SimulatedLedger: Equatable {
         _ trace: Int, _ row: SimulatedRow, key: Int, _ breakage: Breakage?
     ) -> Fenced {
         // A unique index makes the second of two inserts wait for the first.
-        if rows[trace].state == .open { return .blocked }
+        if rows[trace].state == .open || hasEpochLock { return .blocked }
         guard rows[trace].state == .absent else { return .nothing }
         guard row.epoch == epoch || breakage == .epochUnchecked else { return .nothing }
         if key >= 0 {
@@ -114,7 +126,7 @@ struct SimulatedLedger: Equatable {
     }
 
     /// Whether a key may be claimed.
-    private func isFree(_ key: Int, _ breakage: Breakage?) -> Bool {
+    func isFree(_ key: Int, _ breakage: Breakage?) -> Bool {
         guard claims[key] >= 0 else { return true }
         let state = rows[claims[key]].state
         return state == .voided || (state == .committed && breakage == .claimReleasedThoughCommitted)
@@ -137,7 +149,7 @@ struct SimulatedLedger: Equatable {
     mutating func raiseHold(
         _ trace: Int, to amount: Int64, epoch imageEpoch: Int64, _ breakage: Breakage?
     ) -> Fenced {
-        if rows[trace].openRaise > 0 { return .blocked }
+        if rows[trace].openRaise > 0 || hasEpochLock { return .blocked }
         guard rows[trace].state == .pending else { return .nothing }
         guard imageEpoch == epoch || breakage == .extensionUnfenced else { return .nothing }
         rows[trace].openRaise = amount
@@ -153,8 +165,9 @@ struct SimulatedLedger: Equatable {
 
     /// Waits, returning nil, while rows are being accepted.
     mutating func raiseEpoch(above seen: Int64) -> Int64? {
-        guard epochShares == 0 else { return nil }
+        guard epochShares == 0, !hasEpochLock else { return nil }
         epoch = max(epoch, seen) + 1
+        isEpochInLedger = false
         return epoch
     }
 

@@ -55,9 +55,6 @@ struct SimulatedRedis: Equatable {
         return image
     }
 
-    /// Whether an image stands that scripts accept.
-    var hasValidImage: Bool { image?.incarnation == life }
-
     // MARK: - Holds
 
     mutating func deduct(

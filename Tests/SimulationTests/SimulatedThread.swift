@@ -10,12 +10,14 @@ final class SimulatedThread {
         case retry
         case credit
         case sweep
+        case mode
     }
 
     /// Whose decision comes next.
     enum Layer {
         case idle
         case claim
+        case route
         case reserve
         case provider
         case checkpoint
@@ -25,6 +27,7 @@ final class SimulatedThread {
         case credit
         case rebuild
         case sweep
+        case mode
     }
 
     enum Phase {
@@ -66,6 +69,7 @@ final class SimulatedThread {
     var wanted = RowEnd(charge: .zero, status: .voided)
 
     // The machines.
+    var route = ReserveRoute()
     var reserve = ReserveMachine()
     var settle = SettleMachine(wanted: RowEnd(charge: .zero, status: .voided))
     var extend = ExtendMachine(to: .zero)
@@ -79,8 +83,13 @@ final class SimulatedThread {
     var rebuildDeadline: Int64 = 0
     var pausedUntil: Int64 = 0
     var leaseToken: Int64 = 0
-    /// The number of the life of Redis for which it rebuilds.
+    /// The number of the life of Redis for which it rebuilds, and the change of the mode since which it is that.
     var incarnation: Int64 = 0
+    var change: Int64 = 0
+    /// What it sees of the mode of the installation, all its life.
+    var mode = ModeMachine(ModeMachine.Rule(mayEnter: false, afterMilliseconds: 0, lateMilliseconds: 0))
+    /// Whether there are images to sweep.
+    var sweepsHolds = true
     var snapshot: SimulatedSnapshot?
     /// What Redis said before the row was ended, when that order is broken.
     var imageReply: SettleReply?
@@ -117,8 +126,13 @@ final class SimulatedThread {
 struct SimulatedProcess {
     /// Its name in the rows it inserts; another one after each start.
     var owner: Int
-    /// The life of Redis that it knows the number of; 0 for none.
+    /// The life of Redis that it knows the number of, since a change of the mode; 0 for none.
     var knownLife: Int64 = 0
+    var knownChange: Int64 = 0
+    /// Where it has reservations made.
+    var side = ReserveSide.image
+    /// Until when it does not reach Redis.
+    var cutOffUntil: Int64 = 0
     /// Its clock's lag in days.
     var lag = 0
     /// Stopped for longer than its lease.

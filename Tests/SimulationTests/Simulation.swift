@@ -21,6 +21,8 @@ final class Simulation {
         var credits = 3
         /// The balance and each hold, where what is held is never settled and no other limit counts; drawn when nil.
         var onlyHolds: (balance: Int64, each: Int64)?
+        /// Whether reservations are made in the ledger from the beginning, and no process looks after the mode.
+        var isInLedger = false
         /// Only these invariants are looked at; all when empty.
         var checked: [String] = []
 
@@ -123,6 +125,7 @@ final class Simulation {
         creditLimitMax = limits.creditLimit
         _ = ledger.addCredit(0, options.onlyHolds?.balance ?? Int64(100 + draw(300)))
         for _ in 0..<4 { processes.append(SimulatedProcess(owner: newOwner())) }
+        if options.isInLedger { beginInLedger() }
         for index in 0..<6 { addThread(.worker, index % Simulation.responders) }
         for process in 0..<Simulation.responders { addThread(.retry, process) }
         for index in 0..<2 {
@@ -131,6 +134,12 @@ final class Simulation {
             threads[threads.count - 1].creditID = 1 + 10 * index
         }
         addThread(.sweep, Simulation.job)
+        guard !options.isInLedger else { return }
+        if hasFaults, draw(4) == 0 { beginInLedger() }
+        for process in 0..<Simulation.responders {
+            addThread(.mode, process)
+            threads[threads.count - 1].mode = newModeMachine()
+        }
     }
 
     private func addThread(_ kind: SimulatedThread.Kind, _ process: Int) {
@@ -189,7 +198,9 @@ final class Simulation {
         if !zombies.isEmpty { _ = stepZombie() }
         return !zombies.isEmpty
             || threads.contains { thread in
-                let waits = thread.againAfter > 0 || thread.layer == .rebuild || thread.phase == .sent
+                let waits =
+                    thread.againAfter > 0 || thread.layer == .rebuild || thread.phase == .sent
+                    || looksAfterMode(thread)
                 return waits && !processes[thread.process].isStalled
             }
     }
@@ -225,6 +236,7 @@ final class Simulation {
         case (.retry, _): return beginRetry(thread)
         case (.credit, _): return beginCredit(thread)
         case (.sweep, _): return beginSweep(thread)
+        case (.mode, _): return beginModeRound(thread)
         }
         return true
     }
@@ -234,6 +246,8 @@ final class Simulation {
         guard let effect = thread.message?.effect else { preconditionFailure("an answer has a question") }
         switch thread.layer {
         case .claim: answerClaim(thread)
+        case .route: answerRoute(thread, effect)
+        case .mode: answerMode(thread, effect)
         case .reserve: drive(thread, reserve: reserveEvent(thread, effect))
         case .checkpoint: thread.layer = .provider
         case .extend: drive(thread, extend: extendEvent(thread, effect))
@@ -251,18 +265,25 @@ final class Simulation {
     /// Sends an effect.
     func send(_ thread: SimulatedThread, _ effect: Effect, trace: Int? = nil) {
         let process = processes[thread.process]
-        let known = process.knownLife == redis.life ? redis.life : 0
+        let isKnown = process.knownLife == redis.life
+        let known = isKnown ? number(of: redis.life, process.knownChange) : 0
         thread.message = Message(
             effect: effect, trace: trace ?? thread.trace, day: thread.day, owner: process.owner,
             life: redis.life, incarnation: thread.layer == .rebuild ? thread.incarnation : known,
             notAfter: now + Simulation.waitMilliseconds, token: thread.leaseToken,
-            arrivesAt: hasFaults && draw(8) == 0 ? now + Int64(draw(600)) : 0)
+            arrivesAt: hasFaults && draw(8) == 0 ? now + Int64(draw(600)) : 0,
+            knownChange: isKnown ? process.knownChange : nil)
         thread.phase = .sent
     }
 
     /// Lets a message arrive, or not; false when it waits for a lock.
     private func transmit(_ thread: SimulatedThread) -> Bool {
         guard var message = thread.message else { preconditionFailure("something was sent") }
+        if message.effect.isForRedis, processes[thread.process].cutOffUntil > now {
+            note("\(name(thread)) \(message.effect): cut off")
+            answer(thread, .refused)
+            return true
+        }
         // Of a hundred three are refused, three lost, three late, and of three the answer is lost.
         let fate = hasFaults ? draw(100) : 100
         if fate < 9 {
@@ -317,6 +338,12 @@ final class Simulation {
 
     /// Leaves a message on its way, for as long as it takes.
     func abandon(_ message: Message) {
+        if case .reserveInLedger = message.effect, message.inserted == nil {
+            // Its COMMIT was never sent.
+            var message = message
+            end(&message, commits: false)
+            return
+        }
         zombies.append(message)
         zombies[zombies.count - 1].arrivesAt = now + Int64(draw(3) * draw(800))
     }

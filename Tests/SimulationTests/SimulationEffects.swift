@@ -24,6 +24,7 @@ extension Simulation {
         }
         switch message.effect {
         case .insertPending, .raiseRow: return executeFenced(&message)
+        case .reserveInLedger(let amount): return reserveInLedger(&message, amount)
         case .raiseEpochWithSnapshot(let seen):
             if message.snapshot == nil { message.snapshot = ledger.snapshot(in: message.day) }
             guard let epoch = ledger.raiseEpoch(above: seen), let snapshot = message.snapshot else {
@@ -31,7 +32,10 @@ extension Simulation {
             }
             snapshot.epoch = epoch
             return .answered(.snapshot(snapshot))
-        case .raiseEpoch(let seen):
+        case .raiseEpoch(let seen, let change):
+            guard ledger.isOpenForImages(since: change) else {
+                return .answered(ledger.mode.isDatabase ? .closed : .otherChange)
+            }
             guard let epoch = ledger.raiseEpoch(above: seen) else {
                 reach(.epochWaited)
                 return .blocked
@@ -86,6 +90,7 @@ extension Simulation {
                     call, token: message.token, milliseconds: Simulation.leaseMilliseconds, breakage))
         case .install(let epoch, let snapshot):
             return .install(redis.install(call, token: message.token, epoch: epoch, snapshot))
+        case .probe: return .done
         default:
             var found: [HoldEnd] = []
             for trace in redis.holds.indices where redis.holds[trace].isHeld {
@@ -151,6 +156,10 @@ extension Simulation {
         guard message.isOpen else { return }
         message.isOpen = false
         isDirty = true
+        if case .reserveInLedger = message.effect {
+            ledger.endReserve(message.trace, message.inserted, commits: commits)
+            return
+        }
         if case .raiseRow = message.effect {
             ledger.endRaise(message.trace, commits: commits)
         } else {
@@ -193,6 +202,17 @@ extension Simulation {
         switch message.effect {
         case .addCredit(let externalID, let amount): return .credited(ledger.addCredit(externalID, amount))
         case .readStanding: return .standing(ledger.tenantStanding)
+        case .register: return register(message)
+        case .readMode: return .mode(ledger.installationMode)
+        case .enterMode(let change):
+            if ledger.enterMode(after: change, at: now) { reach(.modeEntered) }
+            return .done
+        case .leaveMode(let change, let healthy):
+            if ledger.leaveMode(after: change, at: now, healthy: healthy) { reach(.modeLeft) }
+            return .done
+        case .noteLost(let change):
+            ledger.noteLost(after: change, at: now)
+            return .done
         case .readSnapshot: return .snapshot(ledger.snapshot(in: message.day))
         case .writeCheckpoint(let delivered):
             ledger.checkpoints[message.trace] = delivered

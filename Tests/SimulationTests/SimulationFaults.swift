@@ -7,7 +7,7 @@ import Settlement
 extension Simulation {
     func injectFault() {
         isDirty = true
-        switch draw(18) {
+        switch draw(22) {
         case 0:
             note("Redis is flushed")
             redis.flush()
@@ -33,6 +33,14 @@ extension Simulation {
         case 12:
             if dayIndex < Simulation.days.count - 1 { dayIndex += 1 }
             note("it is \(Simulation.days[dayIndex])")
+        case 18, 19:
+            let process = draw(Simulation.responders)
+            note("process \(process) is cut off from Redis")
+            processes[process].cutOffUntil = now + Int64(draw(800))
+        case 20, 21:
+            note("Redis is out of reach")
+            let until = now + Int64(draw(800))
+            for index in processes.indices { processes[index].cutOffUntil = until }
         case 13: processes[draw(processes.count)].lag = draw(2)
         default: changeLimits()
         }
@@ -59,6 +67,7 @@ extension Simulation {
                 truths[thread.trace].client = .cut
             }
             thread.reset()
+            if thread.kind == .mode { thread.mode = newModeMachine() }
         }
         for task in processes[process].tasks {
             if !task.isImageOnly, task.end.end.status == .voided {

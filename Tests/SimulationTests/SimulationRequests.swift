@@ -25,14 +25,18 @@ extension Simulation {
             if options.onlyHolds == nil, draw(3) == 0 { keys[thread.trace] = draw(Simulation.keysMax) }
         }
         thread.day = Simulation.days[max(0, dayIndex - processes[thread.process].lag)]
-        thread.reserve = ReserveMachine()
         if keys[thread.trace] >= 0 {
             thread.layer = .claim
             send(thread, .readClaim)
         } else {
-            drive(thread, reserve: .begin)
+            beginReserve(thread)
         }
         return true
+    }
+
+    private func beginReserve(_ thread: SimulatedThread) {
+        thread.route = ReserveRoute()
+        drive(thread, route: .begin(processes[thread.process].side))
     }
 
     /// A request with an idempotency key has learned what stands under it.
@@ -45,7 +49,7 @@ extension Simulation {
         default: decision = .refuse(.running)
         }
         if decision == .run {
-            drive(thread, reserve: .begin)
+            beginReserve(thread)
         } else {
             reach(.keyRefused)
             thread.layer = .idle
@@ -97,12 +101,16 @@ extension Simulation {
             send(
                 thread, .settleImage(holdEnd(thread, held, RowEnd(charge: .zero, status: .voided))))
         case .finish: callProvider(thread)
-        case .fail(let error):
-            if case .refused = error { refusals += 1 }
-            note("\(name(thread)) #\(thread.trace) \(error)")
-            thread.layer = .idle
-            if thread.againAfter == 0 { truths[thread.trace].client = .refused }
+        case .fail(.inDatabaseMode): drive(thread, route: .imageClosed)
+        case .fail(let error): refuse(thread, error)
         }
+    }
+
+    func refuse(_ thread: SimulatedThread, _ error: SettlementError) {
+        if case .refused = error { refusals += 1 }
+        note("\(name(thread)) #\(thread.trace) \(error)")
+        thread.layer = .idle
+        if thread.againAfter == 0 { truths[thread.trace].client = .refused }
     }
 
     func holdEnd(_ thread: SimulatedThread, _ held: HeldAmount, _ end: RowEnd) -> HoldEnd {
@@ -113,7 +121,7 @@ extension Simulation {
 
     // MARK: - The provider
 
-    private func callProvider(_ thread: SimulatedThread) {
+    func callProvider(_ thread: SimulatedThread) {
         thread.layer = .provider
         // Now and then the provider does not keep to the cap.
         thread.cost = Int64(1 + draw(min(Int(thread.amount), 90) + 20))
@@ -234,6 +242,8 @@ extension Simulation {
         case .settleImage(let end):
             if breakage == .redisSettledFirst, let reply = thread.imageReply {
                 drive(thread, settle: .imageSettled(reply))
+            } else if processes[thread.process].side == .ledger {
+                drive(thread, settle: .imageSettled(.missing))
             } else {
                 send(thread, .settleImage(holdEnd(thread, held, end)))
             }

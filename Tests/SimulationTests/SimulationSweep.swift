@@ -7,14 +7,20 @@ extension Simulation {
     func beginSweep(_ thread: SimulatedThread) -> Bool {
         guard isDraining ? sweepsLeft > 0 : options.onlyHolds == nil && draw(25) == 0 else { return false }
         thread.layer = .sweep
+        // Each run is a process of its own.
+        learn(thread.process, 0, 0)
         send(thread, .register)
         return true
     }
 
     func answerSweep(_ thread: SimulatedThread, _ effect: Effect) {
         switch (effect, thread.answer) {
-        case (.register, .done):
-            processes[thread.process].knownLife = thread.message?.life ?? 0
+        case (.register, .registered(let life, let change)):
+            learn(thread.process, life, change)
+            thread.sweepsHolds = true
+            send(thread, .readOrphans)
+        case (.register, .closed):
+            thread.sweepsHolds = false
             send(thread, .readOrphans)
         case (.readOrphans, .orphans(let orphans)):
             thread.orphans = orphans
@@ -51,7 +57,12 @@ extension Simulation {
             }
             return
         }
-        send(thread, .readHolds)
+        if thread.sweepsHolds { send(thread, .readHolds) } else { endSweep(thread) }
+    }
+
+    private func endSweep(_ thread: SimulatedThread) {
+        thread.layer = .idle
+        if isDraining { sweepsLeft -= 1 }
     }
 
     private func sweepHold(_ thread: SimulatedThread) {
@@ -75,8 +86,7 @@ extension Simulation {
             }
             return
         }
-        thread.layer = .idle
-        if isDraining { sweepsLeft -= 1 }
+        endSweep(thread)
     }
 
     private func release(_ thread: SimulatedThread, _ end: RowEnd) {

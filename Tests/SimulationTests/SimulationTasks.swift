@@ -26,7 +26,10 @@ extension Simulation {
             thread.phase = .ready
             thread.pausedUntil = now + 80
         case .raiseEpoch(let seen):
-            send(thread, isTogether ? .raiseEpochWithSnapshot(above: seen) : .raiseEpoch(above: seen))
+            send(
+                thread,
+                isTogether
+                    ? .raiseEpochWithSnapshot(above: seen) : .raiseEpoch(above: seen, change: thread.change))
         case .readSnapshot:
             if isTogether {
                 drive(thread, rebuild: .snapshotRead(isKnown: true))
@@ -43,12 +46,15 @@ extension Simulation {
 
     func answerRebuild(_ thread: SimulatedThread) {
         switch thread.answer {
-        case .done:
-            // Which life it is was asked on a connection to it.
-            let life = thread.message?.life ?? 0
-            processes[thread.process].knownLife = life
-            thread.incarnation = life
+        case .registered(let life, let change):
+            learn(thread.process, life, change)
+            thread.incarnation = number(of: life, change)
+            thread.change = change
             drive(thread, rebuild: .identified)
+        case .closed: endRebuild(thread, .inDatabaseMode)
+        case .otherChange:
+            learn(thread.process, 0, 0)
+            drive(thread, rebuild: .modeChanged(isLate: now > thread.rebuildDeadline))
         case .lease(let reply): drive(thread, rebuild: .leaseAnswered(reply))
         case .epoch(let epoch): drive(thread, rebuild: .epochRaised(epoch))
         case .snapshot(let snapshot):
@@ -65,7 +71,7 @@ extension Simulation {
         switch thread.rebuildCaller {
         case .reserve: drive(thread, reserve: error.map { .rebuildFailed($0) } ?? .rebuilt)
         case .extend: drive(thread, extend: error == nil ? .rebuilt : .failed)
-        case .credit: if error == nil { drive(thread, credit: .rebuilt) } else { failCredit(thread) }
+        case .credit: if error == nil { drive(thread, credit: .rebuilt) } else { failImageOfCredit(thread) }
         default: thread.layer = .idle
         }
     }
@@ -122,8 +128,20 @@ extension Simulation {
             } else {
                 drive(thread, credit: .applied(reply))
             }
-        default: failCredit(thread)
+        default:
+            if case .addCredit? = thread.message?.effect {
+                failCredit(thread)
+            } else {
+                failImageOfCredit(thread)
+            }
         }
+    }
+
+    /// Whoever could not tell the image looks whether it is in use.
+    private func failImageOfCredit(_ thread: SimulatedThread) {
+        guard ledger.mode.isDatabase else { return failCredit(thread) }
+        reach(.creditWithoutImage)
+        drive(thread, credit: .outOfUse)
     }
 
     /// Applies the next credit that the image lacks.
@@ -148,7 +166,9 @@ extension Simulation {
         guard let task = processes[thread.process].tasks.first else { return false }
         thread.trace = task.end.trace
         thread.retry = RetryMachine(wanted: task.end.end)
-        if task.isImageOnly {
+        if task.isImageOnly, processes[thread.process].side == .ledger {
+            processes[thread.process].tasks.removeFirst()
+        } else if task.isImageOnly {
             thread.layer = .retry
             send(thread, .settleImage(task.end))
         } else {
@@ -186,7 +206,11 @@ extension Simulation {
             addCredit(thread)
         case .settleImage(let rowEnd):
             end.end = rowEnd
-            send(thread, .settleImage(end))
+            if processes[thread.process].side == .ledger {
+                drive(thread, retry: .imageSettled)
+            } else {
+                send(thread, .settleImage(end))
+            }
         case .queueImage(let rowEnd):
             end.end = rowEnd
             processes[thread.process].tasks.append(SimulatedTask(end: end, isImageOnly: true))

@@ -43,7 +43,7 @@ import Testing
 
     @Test func `the runs come to everything that can happen`() {
         var reached = [Int](repeating: 0, count: Landmark.allCases.count)
-        for seed in UInt64(1)...600 {
+        for seed in UInt64(1)...2_000 {
             let simulation = Simulation(seed: seed, options: Simulation.Options())
             simulation.run()
             for index in reached.indices { reached[index] += simulation.landmarks[index] }
@@ -54,12 +54,14 @@ import Testing
     }
 
     /// I20.
-    @Test func `of requests at once exactly as many are admitted as the balance pays for`() {
+    @Test(arguments: [false, true])
+    func `of requests at once exactly as many are admitted as the balance pays for`(isInLedger: Bool) {
         for seed in UInt64(1)...300 {
             var options = Simulation.Options()
             let each = Int64(1 + seed % 7)
             options.onlyHolds = (balance: Int64(seed % 31), each: each)
             options.hasFaults = false
+            options.isInLedger = isInLedger
             options.credits = 0
             options.stepsMax = 5_000
             let simulation = Simulation(seed: seed, options: options)

@@ -26,6 +26,10 @@ package struct SettlementBench: Sendable {
         package var leaseMilliseconds = 30_000
         /// How long a Redis command may take.
         package var redisTimeoutMilliseconds = 20_000
+        /// Where it looks for Redis, when not where it is: then it never reaches it.
+        package var redisPath: String?
+        /// How its thread follows and changes the mode of the installation; nil without one.
+        package var modeRule: ModeMachine.Rule?
         /// Who may wait for holds to end.
         package var settleWait = SettleWait.none
         /// Whether the thread that tries settlements again runs.
@@ -53,12 +57,16 @@ package struct SettlementBench: Sendable {
     package let retries: SettlementRetries
     /// The protocol.
     package let engine: SettlementEngine
+    /// The mode of the installation as this process sees it.
+    package let mode: DatabaseMode
 
     private let keepsAlive: SharedServers.Database?
     private let strings: (application: String, owner: String)
 
     /// The name under which the writer's connections show in `pg_stat_activity`.
     package static let writerName = "bench-writer"
+    /// The name under which connections show that reserve in the ledger.
+    package static let reserverName = "bench-reserver"
     /// The period in which everything happens.
     package static let period = Period(day: 20_250_614)
 
@@ -86,7 +94,7 @@ package struct SettlementBench: Sendable {
         keepsAlive = kept
         database = PostgresPool(.patient(strings.application, "bench"))
         owner = PostgresPool(.patient(strings.owner, "bench-owner"))
-        var configuration = RedisConfiguration(address: .unixSocket(server.socketPath))
+        var configuration = RedisConfiguration(address: .unixSocket(options.redisPath ?? server.socketPath))
         configuration.connectTimeoutMilliseconds = options.redisTimeoutMilliseconds
         configuration.commandTimeoutMilliseconds = options.redisTimeoutMilliseconds
         redis = RedisClient(configuration)
@@ -102,11 +110,19 @@ package struct SettlementBench: Sendable {
         let builder = ImageBuilder(
             quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
             leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds)
-        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
+        var reserving = PostgresConfiguration.patient(strings.application, Self.reserverName)
+        reserving.sessionSettings = LedgerReserver.sessionSettings
+        mode = DatabaseMode(
+            ledger: ledger,
+            reserver: LedgerReserver(database: PostgresPool(reserving), owner: options.owner),
+            incarnations: incarnations, owner: options.owner)
+        retries = SettlementRetries(
+            quota: quota, ledger: ledger, writer: writer, builder: builder, mode: mode)
         engine = SettlementEngine(
-            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries,
+            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries, mode: mode,
             settleWait: options.settleWait)
-        _ = try incarnations.register(try quota.identity())
+        if options.redisPath == nil { _ = try incarnations.register(try quota.identity()) }
+        if let rule = options.modeRule { try mode.start(rule, quota: quota) { _, _ in } }
         if options.retries { try retries.start() }
     }
 

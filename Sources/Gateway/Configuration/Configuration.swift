@@ -32,6 +32,10 @@ package struct Configuration: Sendable {
     package var candidatesMax: Int
     /// How long a request waits for money that only outstanding holds keep from it.
     package var settleWaitMilliseconds: Int
+    /// Whether this process may have reservations made in PostgreSQL when Redis is lost, instead of refusing them.
+    package var mayReserveInDatabase: Bool
+    /// How long Redis must be lost for that, and well before it is used again.
+    package var degradedAfterSeconds: Int
     /// After how much silence of a provider a keep-alive goes to the client.
     package var keepAliveSeconds: Int
     /// How long running requests may go on after SIGTERM.
@@ -88,6 +92,9 @@ package struct Configuration: Sendable {
         candidatesMax = settings.integer("TOLLGATE_CANDIDATES_MAX", default: 3, in: 1...20)
         settleWaitMilliseconds = settings.integer(
             "TOLLGATE_SETTLE_WAIT_MILLISECONDS", default: 2_000, in: 0...60_000)
+        let degraded = settings.word("TOLLGATE_DEGRADED_MODE", default: "refuse", of: ["refuse", "database"])
+        mayReserveInDatabase = degraded == "database"
+        degradedAfterSeconds = settings.integer("TOLLGATE_DEGRADED_AFTER_SECONDS", default: 5, in: 1...3_600)
         keepAliveSeconds = settings.integer("TOLLGATE_KEEP_ALIVE_SECONDS", default: 10, in: 1...600)
         drainSeconds = settings.integer("TOLLGATE_DRAIN_SECONDS", default: 60, in: 0...3_600)
         ownerLeaseSeconds = settings.integer("TOLLGATE_OWNER_LEASE_SECONDS", default: 60, in: 2...3_600)

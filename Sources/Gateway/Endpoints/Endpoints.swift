@@ -139,7 +139,7 @@ package struct Endpoints: Sendable {
         if showsChecks {
             writer.key("checks")
             writer.beginObject()
-            for check in checks { writer.member(check.name, check.problem ?? "ok") }
+            for check in checks { writer.member(check.name, check.problem ?? check.note ?? "ok") }
             writer.endObject()
         }
         writer.endObject()

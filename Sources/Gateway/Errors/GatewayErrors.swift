@@ -156,6 +156,10 @@ extension GatewayError {
             self = .unavailable(
                 "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.",
                 detail: detail)
+        case .inDatabaseMode:
+            self = .unavailable(
+                "QUOTA_UNAVAILABLE", "The balance cannot be checked right now. Please try again.",
+                detail: "reservations are made in PostgreSQL at present")
         case .conflict:
             self = .unavailable("TRACE_CONFLICT", "Please try again.", detail: "the trace id is taken")
         case .keyInUse: self.init(ClaimRefusal.running)

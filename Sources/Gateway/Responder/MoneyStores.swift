@@ -19,6 +19,8 @@ package struct MoneyStores: Sendable {
     package let quota: QuotaStore
     /// Settlements that are tried again.
     package let retries: SettlementRetries
+    /// The mode of the installation, as this process sees it.
+    package let mode: DatabaseMode
     /// The protocol.
     package let settlement: SettlementEngine
     private let incarnations: Incarnations
@@ -47,25 +49,37 @@ package struct MoneyStores: Sendable {
             incarnations.number(of: $0)
         }
         let builder = ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner)
-        retries = SettlementRetries(quota: quota, ledger: ledger, writer: writer, builder: builder)
+        var reserving = configuration.databaseConfiguration(
+            name: "\(programName)-reserver", connectionsMax: 4)
+        reserving.sessionSettings = LedgerReserver.sessionSettings
+        mode = DatabaseMode(
+            ledger: ledger,
+            reserver: LedgerReserver(database: PostgresPool(reserving), owner: owner),
+            incarnations: incarnations, owner: owner)
+        retries = SettlementRetries(
+            quota: quota, ledger: ledger, writer: writer, builder: builder, mode: mode)
         settlement = SettlementEngine(
-            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries,
+            quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries, mode: mode,
             settleWait: settleWait, crashPoints: crashPoints, times: times)
     }
 
-    /// Learns which life of Redis answers, so that scripts accept this process's commands.
+    /// Learns which life of Redis answers, so that scripts accept this process's commands; false while reservations are made in
+    /// PostgreSQL, and nothing in Redis is of any use.
     ///
     /// The responder learns it by its first rebuild.
-    package func registerRedis() throws(SettlementError) {
-        do throws(QuotaError) {
-            let identity = try quota.identity()
-            do throws(PostgresError) {
-                _ = try incarnations.register(identity)
-            } catch {
-                throw QuotaError.unreachable("PostgreSQL: \(error)")
-            }
+    @discardableResult
+    package func registerRedis() throws(SettlementError) -> Bool {
+        do throws(PostgresError) {
+            if try ledger.mode().isDatabase { return false }
         } catch {
-            throw .unavailable("\(error)")
+            throw .unavailable("PostgreSQL: \(error)")
+        }
+        let identity: RedisIdentity
+        do throws(QuotaError) { identity = try quota.identity() } catch {
+            throw .unavailable("Redis: \(error)")
+        }
+        do throws(PostgresError) { return try incarnations.register(identity) != nil } catch {
+            throw .unavailable("PostgreSQL: \(error)")
         }
     }
 }

@@ -34,6 +34,7 @@ final class PoolGauges: Sendable {
             ("tollgate_connections_accepted_total", Int64(statistics.accepted)),
             ("tollgate_requests_served_total", Int64(statistics.served)),
             ("tollgate_requests_shed_total", Int64(statistics.shed)),
+            ("tollgate_quota_mode", services.money.mode.side == .ledger ? 1 : 0),
             ("tollgate_settlements_waiting", Int64(services.money.retries.count)),
             ("tollgate_redis_writes_total", redis.batches), ("tollgate_redis_calls_total", redis.items),
             ("tollgate_redis_calls_max", redis.itemsLargest),

@@ -2,6 +2,7 @@ import Ledger
 import Postgres
 import Redis
 import Schema
+import Settlement
 
 /// Whether this process may serve billed requests, and if not, why.
 package struct Readiness: Sendable {
@@ -20,13 +21,20 @@ package struct Readiness: Sendable {
         package let name: String
         /// Nil when it is well, otherwise what is wrong and what to do.
         package let problem: String?
+        /// What there is to say although it is well.
+        package var note: String?
     }
 
     /// Checks Redis, PostgreSQL, the schema and the settings without which money is not safe.
+    ///
+    /// While reservations are made in PostgreSQL, Redis is no problem.
     package func checks() -> [Check] {
-        [
+        let isOutOfUse = money.mode.side == .ledger
+        let lost = redisProblem()
+        return [
             Check(name: "postgresql", problem: databaseProblem()),
-            Check(name: "redis", problem: redisProblem()),
+            Check(name: "redis", problem: isOutOfUse ? nil : lost, note: isOutOfUse ? lost : nil),
+            Check(name: "quota_mode", problem: nil, note: isOutOfUse ? "database" : "redis"),
         ]
     }
 

@@ -59,6 +59,7 @@ package final class Responder: Sendable {
             gauges.attach(pool)
             try services.checkpoints.start()
             try services.money.retries.start()
+            try ModeWatch.start(services)
             watchers = Watchers(
                 listener: try Responder.watchChanges(services),
                 settlements: try services.settlement.hearSettlements())
@@ -122,6 +123,7 @@ package final class Responder: Sendable {
         } catch {
             throw StartError(description: "PostgreSQL: \(error)")
         }
+        services.money.mode.refresh()
         // One that does not answer yet is waited for: /readyz tells.
         let redis = try? Readiness(services).redisSettings()
         if let problem = redis?.problem { throw StartError(description: "Redis: \(problem)") }

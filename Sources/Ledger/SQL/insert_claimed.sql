@@ -29,11 +29,11 @@ WITH fence AS (
 )
 INSERT INTO billing_transactions (
     tenant_id, trace_id, api_key_id, epoch, rseq, day, month, hold, limits_version, balance_before, balance_after,
-    owner, deadline, capability, model, is_stream)
+    owner, deadline, capability, model, is_stream, tokens)
 SELECT a.tenant_id, a.trace_id, ($3::text[])[n], a.epoch, ($5::bigint[])[n], ($6::bigint[])[n], ($6::bigint[])[n] / 100,
        ($7::bigint[])[n], ($8::bigint[])[n], ($9::bigint[])[n], ($10::bigint[])[n], $15,
        clock_timestamp() + ($11::bigint[])[n] * interval '1 millisecond', ($12::text[])[n], ($13::text[])[n],
-       ($14::boolean[])[n]
+       ($14::boolean[])[n], ($18::bigint[])[n]
   FROM accepted a
   JOIN claimed c ON c.tenant_id = a.tenant_id AND c.trace_id = a.trace_id
 ON CONFLICT DO NOTHING

@@ -55,7 +55,9 @@ struct StoreChecks {
             var findings = [server(facts), durability(facts), connections(facts)]
             let version = try Migrator.version(of: money.database)
             findings.append(Self.schema(version))
-            if version == Migrator.currentVersion { findings += [partitions(facts), try sweeping()] }
+            if version == Migrator.currentVersion {
+                findings += [partitions(facts), try sweeping(), try mode()]
+            }
             let apart = abs(facts.unixMilliseconds - WallClock.unixMilliseconds)
             if apart > Self.clockSlackMilliseconds {
                 findings.append(
@@ -137,6 +139,14 @@ struct StoreChecks {
                 "look at 'systemctl status tollgate-sweep.timer' and 'tollgate holds list'")
         }
         return .ok("sweep", "runs")
+    }
+
+    private func mode() throws(PostgresError) -> Finding {
+        let mode = try money.ledger.mode()
+        guard mode.isDatabase else { return .ok("mode", "reservations are made in Redis") }
+        return .warn(
+            "mode", "reservations are made in PostgreSQL since \(mode.seconds) s, begun by \(mode.owner)",
+            "start Redis, or make it writable: it is used again soon after")
     }
 
     // MARK: - Redis
