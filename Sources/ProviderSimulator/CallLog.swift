@@ -26,6 +26,8 @@ struct CallLog {
     /// Appends the line of a call that has ended.
     mutating func append(_ call: Call, outcome: Outcome, closedByClient: Bool = false) {
         guard descriptor >= 0 else { return }
+        // Before the time is read: the call then never seems to have begun earlier than it did.
+        let milliseconds = Int(call.started.elapsedNanoseconds / 1_000_000)
         buffer.append("{\"at\":\"")
         appendTime()
         buffer.append("\",\"id\":\"")
@@ -45,7 +47,6 @@ struct CallLog {
         buffer.append(decimal: call.completionTokensSent)
         buffer.append(",\"outcome\":")
         buffer.append(json: outcome.rawValue)
-        let milliseconds = Int(call.started.elapsedNanoseconds / 1_000_000)
         buffer.append(",\"duration_ms\":")
         buffer.append(decimal: milliseconds)
         if closedByClient {

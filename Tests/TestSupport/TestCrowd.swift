@@ -79,7 +79,7 @@ package enum TestCrowd {
 
 extension TestHTTP.Answer {
     /// Takes apart an answer as it came: over HTTP, or over FastCGI, where the status is a header line.
-    init(wire text: String) {
+    package init(wire text: String) {
         let end = text.range(of: "\r\n\r\n")
         let lines = (end.map { String(text[..<$0.lowerBound]) } ?? "").components(separatedBy: "\r\n")
         let pairs = lines.compactMap { line in

@@ -204,6 +204,10 @@ package final class TestGateway: Sendable {
 
 /// One line of the provider's log: a call that it executed.
 package struct TestProviderCall: Decodable, Sendable {
+    /// When it ended, as ISO 8601 in UTC.
+    package let at: String
+    /// How long it took.
+    package let duration_ms: Int64
     /// The trace of the request that caused it.
     package let trace: String?
     /// The model.

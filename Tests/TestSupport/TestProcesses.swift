@@ -49,10 +49,12 @@ package final class TestProcesses: Sendable {
     package subscript(number: Int) -> ChildProcess? { running.withLock { $0[number] } }
 
     /// Starts one, and waits until it is ready.
-    package func start(_ number: Int) throws {
+    ///
+    /// - Parameter extra: Settings of this start alone.
+    package func start(_ number: Int, environment extra: [String: String] = [:]) throws {
         let process = try ChildProcess(
-            TestCommand.launcher + [TestGateway.programs + "/tollgated"], environment: environment,
-            logPath: logPath(number),
+            TestCommand.launcher + [TestGateway.programs + "/tollgated"],
+            environment: environment.merging(extra) { $1 }, logPath: logPath(number),
             listening: [listener, ownListeners[number]])
         running.withLock { $0[number] = process }
         let isReady = Eventually.holds {
