@@ -188,5 +188,11 @@ let package = Package(
                 "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Settlement", "Tenancy",
                 "TestSupport", "TestTools", "Threads",
             ], exclude: ["Python"]),
+        tests(
+            "FaultTests",
+            [
+                "Core", "Gateway", "Ledger", "Postgres", "PrivateServers", "ProviderSimulator", "Quota",
+                "Redis", "Settlement", "Tenancy", "TestSupport", "TestTools", "Threads",
+            ]),
     ]
 )
