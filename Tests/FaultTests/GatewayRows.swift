@@ -11,6 +11,10 @@ import Threads
 extension FaultRows {
     /// Rows 1 to 4: faults of tollgated.
     @Suite(.serialized) struct GatewayRows {
+        /// What a client may see of a process that dies: of its request's death, of its answer's, or, when the process had taken the
+        /// connection and nothing on it, that nobody was reached.
+        private static let death: Set<String> = ["502 (nginx)", "cut", "503 (nginx)"]
+
         @Test(arguments: 1...6)
         func `row 1: a process that is killed after a step of the protocol, again and again`(
             step: Int
@@ -27,7 +31,7 @@ extension FaultRows {
                 }
             }
             #expect(!report.errors.isEmpty, "no request was hit")
-            report.expectErrors(only: ["502 (nginx)", "cut"])
+            report.expectErrors(only: Self.death)
         }
 
         @Test func `row 2: of two processes one is killed, and the other serves on`() throws {
@@ -43,7 +47,7 @@ extension FaultRows {
                     try processes.start(0)
                 }
             }
-            report.expectErrors(only: ["502 (nginx)", "cut"])
+            report.expectErrors(only: Self.death)
             // Whoever is hit had been on the way to the process that died.
             let late = report.errors.filter { error in
                 !killed.contains { error.began < $0.until && error.ends >= $0.from }

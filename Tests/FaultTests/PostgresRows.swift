@@ -13,8 +13,9 @@ extension FaultRows {
     @Suite(.serialized) struct PostgresRows {
         /// What a client may see while the ledger is away: a refusal, an answer withheld, a stream that ends with an error event.
         private static let failures: Set<String> = ["503", "500", "cut"]
-        /// A connection that does not come, a statement with half a second on top, and both behind a slow stream.
-        private static let boundMilliseconds: Int64 = 12_000
+        /// Behind a slow stream two turns at the ledger, the one under way and one's own: each a connection that does not come, and a
+        /// statement with half a second on top.
+        private static let boundMilliseconds: Int64 = 20_000
 
         private func makeScene(
             _ settings: [String] = [], environment: [String: String] = [:]
@@ -46,8 +47,8 @@ extension FaultRows {
                 let members = ProcessFamily.members(of: process.pid)
                 ProcessFamily.send(SIGSTOP, to: members)
                 defer { ProcessFamily.send(SIGCONT, to: members) }
-                // Longer than a statement and its repetition may take.
-                scene.pass(max(scene.form.fault * 2, 12_000))
+                // Longer than a turn takes, in the full form than any request may.
+                scene.pass(max(scene.form.fault * 3, 12_000))
             }
             #expect(!report.errors.isEmpty)
             report.expectErrors(only: Self.failures, withinMilliseconds: Self.boundMilliseconds)
