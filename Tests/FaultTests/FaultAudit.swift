@@ -42,7 +42,8 @@ struct FaultAudit {
             guard let row, row.status == "committed" else {
                 return ["I10 \(trace): its client saw the final answer, but the row is \(words(row))"]
             }
-            if let cost = answer.cost, cost != Money(nanodollars: row.charge).description {
+            let told = answer.isReplayed ? Money.zero : Money(nanodollars: row.charge)
+            if let cost = answer.cost, cost != told.description {
                 return ["I10 \(trace): its client was told \(cost), but the row is \(words(row))"]
             }
             return []
@@ -74,7 +75,8 @@ struct FaultAudit {
 
     /// No two requests have one name.
     private func names() -> [String] {
-        let named = Dictionary(grouping: evidence.answers.compactMap(\.trace), by: { $0 })
+        let first = evidence.answers.filter { !$0.isReplayed }
+        let named = Dictionary(grouping: first.compactMap(\.trace), by: { $0 })
         return named.filter { $0.value.count > 1 }.map {
             "I5 \($0.key) is the name of \($0.value.count) requests"
         }

@@ -24,6 +24,8 @@ struct FaultOrder: Sendable {
     var maxTokens = 64
     /// Whether its client leaves after the first piece of the answer.
     var leaves = false
+    /// The key under which it may be sent again.
+    var idempotencyKey: String?
 
     /// The body.
     var body: String {
@@ -77,6 +79,8 @@ struct FaultAnswer: Sendable {
     var pieces = 0
     /// Whether the whole answer came, with what ends it.
     var isFinal = false
+    /// Whether it is the answer of an earlier request, given again.
+    var isReplayed = false
 
     /// Whether it is what the same request gets without any fault.
     var isAsUsual: Bool {
@@ -114,11 +118,13 @@ enum FaultClient {
         }
         defer { close(descriptor) }
         let body = order.body
+        let keyLine = order.idempotencyKey.map { "Idempotency-Key: \($0)\r\n" } ?? ""
         // HTTP/1.0: the end of the connection is the end of the answer.
         TestSocket.send(
             Array(
                 ("POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer \(caller.key)\r\n"
-                    + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body)
+                    + "Content-Type: application/json\r\n\(keyLine)Content-Length: \(body.utf8.count)\r\n\r\n"
+                    + body)
                     .utf8), on: descriptor)
         read(descriptor, into: &answer)
         answer.milliseconds = answer.began.elapsedNanoseconds / 1_000_000
@@ -155,6 +161,7 @@ extension FaultAnswer {
     mutating func read(_ wire: TestHTTP.Answer) {
         status = wire.status
         trace = wire.headers["x-request-id"].flatMap { TraceID($0) }
+        isReplayed = wire.headers["idempotent-replayed"] == "true"
         cost = wire.headers["x-tollgate-cost"]
         bodyBytes = wire.body.utf8.count
         pieces = wire.body.components(separatedBy: #"{"content":""#).count - 1
