@@ -73,7 +73,7 @@ let package = Package(
         module("Quota", ["Core", "Redis", "Threads"], resources: [.embedInCode("Lua")]),
         // Owns: tables billing_transactions, credits, tenant_epoch, owners, stream_checkpoints, house_entries,
         // redis_incarnations, job_watermarks, ledger_rollups, usage_hourly, tenant_quotas, api_key_quotas, idempotency_keys,
-        // idempotent_answers, quota_mode: what was used and what it cost, for ever.
+        // idempotent_answers, quota_mode, outbox: what was used and what it cost, for ever.
         module("Ledger", ["Core", "Postgres", "Threads"], resources: [.embedInCode("SQL")]),
         // Owns: the order in which candidates are tried.
         module("Routing", ["Core"]),
@@ -84,8 +84,15 @@ let package = Package(
         // Owns: the migrations: the order in which the tables of all targets come to be.
         module("Schema", ["Postgres"], resources: [.embedInCode("Migrations"), .embedInCode("SQL")]),
 
-        // Owns: the money protocol where Quota and Ledger meet.
-        module("Settlement", ["Core", "Ledger", "Postgres", "Quota", "Redis", "Threads", metrics]),
+        // Owns: the events that the operator's webhook is told, signed.
+        module("Webhooks", ["HTTPClient", "JSON", "Threads", crypto]),
+
+        // Owns: the money protocol where Quota and Ledger meet, and what is done after a commit.
+        module(
+            "Settlement",
+            [
+                "Core", "JSON", "Ledger", "Postgres", "Quota", "Redis", "Threads", "Webhooks", metrics,
+            ]),
 
         // Owns: the workflow of each endpoint, admin endpoints, configuration, errors to HTTP.
         module(
@@ -93,11 +100,15 @@ let package = Package(
             [
                 "CLinux", "Catalog", "Core", "Dialects", "FastCGI", "HTTPClient", "JSON", "Ledger",
                 "Observability", "Postgres", "Quota", "Redis", "Routing", "Schema", "Settlement", "Tenancy",
-                "Threads", crypto, logging, metrics,
+                "Threads", "Webhooks", crypto, logging, metrics,
             ]),
         // Owns: what timers run.
         module(
-            "Jobs", ["Core", "Ledger", "Observability", "Postgres", "Quota", "Settlement", "Threads"]),
+            "Jobs",
+            [
+                "Core", "JSON", "Ledger", "Observability", "Postgres", "Quota", "Settlement", "Threads",
+                "Webhooks",
+            ]),
         // Owns: the simulated LLM provider of demos and tests.
         module("ProviderSimulator", ["CLinux", "Threads"]),
         // Owns: a private installation under one directory: its files, ports and processes.
@@ -119,7 +130,7 @@ let package = Package(
                 "Jobs",
                 "Ledger", "Observability", "Postgres", "ProviderSimulator", "Quota", "Redis", "Schema",
                 "Settlement", "Tenancy",
-                "Threads", arguments,
+                "Threads", "Webhooks", arguments,
             ]),
 
         // Owns: what tests of any target need: waiting, threads, sockets, random numbers.
@@ -132,7 +143,7 @@ let package = Package(
                 "Catalog", "Core", "FastCGI", "Gateway", "HTTPClient", "Installation", "Jobs", "Ledger",
                 "Postgres",
                 "PrivateServers", "ProviderSimulator", "Quota", "Redis", "Schema", "Settlement", "Tenancy",
-                "TestTools", "Threads", "tollgate", "tollgated",
+                "TestTools", "Threads", "Webhooks", "tollgate", "tollgated",
             ], path: "Tests/TestSupport", swiftSettings: settings),
         tests("ThreadsTests", ["CLinux", "TestTools", "Threads"]),
         tests("ObservabilityTests", ["Observability", "PrivateServers", "Threads", logging, metrics]),
@@ -171,9 +182,10 @@ let package = Package(
         tests(
             "SettlementTests",
             [
-                "Core", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis", "Settlement",
-                "TestSupport", "TestTools", "Threads",
+                "Core", "HTTPClient", "Jobs", "Ledger", "Postgres", "PrivateServers", "Quota", "Redis",
+                "Settlement", "TestSupport", "TestTools", "Threads", "Webhooks",
             ]),
+        tests("WebhooksTests", ["JSON", "TestSupport", "TestTools", "Webhooks"]),
         tests("SimulationTests", ["Core", "Ledger", "Postgres", "Quota", "Settlement", "TestTools"]),
         tests(
             "JobsTests",

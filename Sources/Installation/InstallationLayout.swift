@@ -46,6 +46,8 @@ package struct InstallationLayout: Sendable {
     package var secretDirectory: String { directory + "/secret" }
     /// The key of the hashes of API keys.
     package var pepperPath: String { secretDirectory + "/pepper" }
+    /// What events for the webhook are signed with.
+    package var webhookSecretPath: String { secretDirectory + "/webhook-secret" }
     /// PostgreSQL: log, and its data unless the postgres user cannot reach the place.
     package var postgresDirectory: String { directory + "/postgres" }
     /// Redis: append-only file and log.

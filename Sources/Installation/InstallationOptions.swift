@@ -56,6 +56,8 @@ package struct InstallationOptions: Sendable {
     package let hasSimulator: Bool
     /// Further providers.
     package let providers: [ProviderChoice]
+    /// Who is told of events; nil for whoever was told before, or nobody.
+    package let webhookURL: String?
     /// Where the nginx templates are found, in a directory `nginx`.
     package let shareDirectory: String
 
@@ -65,7 +67,7 @@ package struct InstallationOptions: Sendable {
     /// Creates the choices; throws when they do not fit together.
     package init(
         directory: String, port: Int, adminPort: Int, processes: Int = 1, hasSimulator: Bool,
-        providers: [ProviderChoice], shareDirectory: String
+        providers: [ProviderChoice], webhookURL: String? = nil, shareDirectory: String
     ) throws(InstallationError) {
         guard let port = UInt16(exactly: port), let adminPort = UInt16(exactly: adminPort), port > 0,
             adminPort > 0
@@ -80,6 +82,10 @@ package struct InstallationOptions: Sendable {
             throw .wrongOptions(
                 "\(provider.url) is not the address of a provider, such as https://api.example.com/v1")
         }
+        if let url = webhookURL, URLComponents(string: url)?.host == nil {
+            throw .wrongOptions("\(url) is not the address of a webhook, such as https://example.com/hook")
+        }
+        self.webhookURL = webhookURL
         self.directory = directory
         self.port = port
         self.adminPort = adminPort

@@ -10,7 +10,8 @@ package struct JobPeriod: Sendable, Equatable {
 
     /// All jobs of an installation.
     package static let all = [
-        JobPeriod(name: "sweep", seconds: 30), JobPeriod(name: "quota-sync", seconds: 300),
+        JobPeriod(name: "sweep", seconds: 30), JobPeriod(name: "outbox", seconds: 10),
+        JobPeriod(name: "quota-sync", seconds: 300),
         JobPeriod(name: "apikey-sync", seconds: 600), JobPeriod(name: "rollup", seconds: 600),
         JobPeriod(name: "consistency", seconds: 3_600), JobPeriod(name: "prune", seconds: 86_400),
     ]

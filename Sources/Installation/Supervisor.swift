@@ -172,6 +172,7 @@ package final class Supervisor {
         environment["TOLLGATE_DATABASE"] = database.connectionString(role: DatabaseSetup.applicationRole)
         environment["TOLLGATE_MIGRATE_DATABASE"] = database.connectionString(role: DatabaseSetup.ownerRole)
         environment["TOLLGATE_PEPPER_FILE"] = layout.pepperPath
+        try WebhookSetup(layout: layout).prepare(options.webhookURL, in: &environment)
         environment["TOLLGATE_URL"] = "http://127.0.0.1:\(options.port)"
         environment["TOLLGATE_ADMIN_URL"] = "http://127.0.0.1:\(options.adminPort)"
         environment["TOLLGATE_SHARE"] = options.shareDirectory

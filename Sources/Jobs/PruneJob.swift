@@ -15,6 +15,8 @@ package struct PruneJob: Sendable {
         package var incarnations: Int64 = 0
         /// Idempotency keys removed that have expired, their answers with them.
         package var keys = 0
+        /// Budget warnings removed of days and months that ended long ago.
+        package var warnings = 0
     }
 
     private let ledger: LedgerStore
@@ -35,6 +37,7 @@ package struct PruneJob: Sendable {
         try JobError.database { () throws(PostgresError) in
             var summary = Summary(partitions: try ledger.makePartitions())
             (summary.checkpoints, summary.owners) = try ledger.removeLeftovers()
+            summary.warnings = try OutboxStore(database: ledger.database).removeOld()
             summary.incarnations = try ledger.removeIncarnations(olderThanDays: incarnationDays)
             summary.keys = try ledger.removeExpiredKeys()
             return summary

@@ -122,6 +122,8 @@ package struct RowSettlement: Sendable {
     package var hasCheckpoint = false
     /// The answer that is kept together with the charge.
     package var answer: StoredAnswer?
+    /// What is to be done once this end is committed.
+    package internal(set) var tasks: [AfterCommitTask] = []
 
     /// Creates the end of a row; the rest is set by name.
     package init(tenant: TenantID, trace: TraceID, status: TransactionStatus) {

@@ -58,11 +58,13 @@ package final class LedgerWriter: Sendable {
     ///   - batchMax: The most rows in one database transaction.
     ///   - waitingMax: The most workers that may wait.
     ///   - attemptsMax: How often a batch with an unknown outcome is repeated.
+    ///   - tasksWritten: Runs right after a batch with after-commit tasks has committed; must be brief.
     package init(
         database: PostgresPool, owner: String, batchMax: Int = 512, waitingMax: Int = 16_384,
-        attemptsMax: Int = 3
+        attemptsMax: Int = 3, tasksWritten: @escaping @Sendable () -> Void = {}
     ) {
-        let batch = LedgerBatch(database: database, owner: owner, attemptsMax: attemptsMax)
+        let batch = LedgerBatch(
+            database: database, owner: owner, attemptsMax: attemptsMax, tasksWritten: tasksWritten)
         self.batch = batch
         self.batchMax = batchMax
         lane = BatchLane(itemsMax: batchMax, waitingMax: waitingMax) { batch.run($0) }
@@ -111,6 +113,7 @@ struct LedgerBatch: Sendable {
     let count = BatchCount()
     /// How long after its begin a batch may still be halved: all writers of this process wait for it.
     var divideMilliseconds = 10_000
+    var tasksWritten: @Sendable () -> Void = {}
 
     func run(_ writes: [LedgerWriter.Write], meanwhile: () -> Void = {}) -> [LedgerWriter.Outcome] {
         count.add(items: writes.count)
@@ -185,12 +188,15 @@ struct LedgerBatch: Sendable {
         }
         let streamed = settlements.filter { $0.hasCheckpoint }
         if !streamed.isEmpty { statements.append((LedgerStatements.deleteCheckpoints, streamed.nameValues)) }
+        let tasked = settlements.filter { !$0.tasks.isEmpty }
+        if !tasked.isEmpty { statements.append((LedgerStatements.insertSettledTasks, tasked.taskValues)) }
 
         if let answers = settlements.answerValues {
             statements.append((LedgerStatements.insertAnswers, answers))
         }
 
         let results = try database.transaction(statements, meanwhile: meanwhile).prefix(counted)
+        if !tasked.isEmpty { tasksWritten() }
         // Each statement names a row once at most.
         return results.reduce(0) { $0 + $1.affectedRows } == writes.count
     }

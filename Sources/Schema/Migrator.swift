@@ -28,6 +28,7 @@ package struct Migrator: Sendable {
         Migration(version: 6, name: "limits", sql: PackageResources.m0006_limits_sql),
         Migration(version: 7, name: "idempotency", sql: PackageResources.m0007_idempotency_sql),
         Migration(version: 8, name: "quota_mode", sql: PackageResources.m0008_quota_mode_sql),
+        Migration(version: 9, name: "outbox", sql: PackageResources.m0009_outbox_sql),
     ]
 
     /// The version that a database must have for this build.

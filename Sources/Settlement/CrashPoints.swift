@@ -20,6 +20,10 @@ package struct CrashPoints: Sendable {
         case committed = 5
         /// Redis is settled; the client's last bytes are not sent.
         case settled = 6
+        /// After-commit tasks are committed; none has been begun.
+        case tasksWritten = 7
+        /// After-commit tasks are done; the outbox does not know.
+        case tasksDone = 8
     }
 
     #if DEBUG

@@ -9,59 +9,95 @@ package import Quota
 package struct CreditWriter: Sendable {
     private let quota: QuotaStore
     private let ledger: LedgerStore
+    private let outbox: OutboxStore
     private let builder: ImageBuilder
 
     /// Creates a writer over both sides.
     package init(quota: QuotaStore, ledger: LedgerStore, builder: ImageBuilder) {
         self.quota = quota
         self.ledger = ledger
+        outbox = OutboxStore(database: ledger.database)
         self.builder = builder
     }
 
-    /// Adds a credit, unless the ledger has it already, and makes sure that the image knows it.
+    private struct Credit {
+        let amount: Money
+        let tenant: TenantID
+        /// The day and month in which an image is rebuilt when none stands.
+        let period: Period
+    }
+
+    /// Adds a credit, unless the ledger has it already, and tells the image.
+    ///
+    /// An image that cannot be told now is told by the credit's after-commit task.
     ///
     /// - Parameter period: The day and month in which an image is rebuilt when none stands.
     package func add(
         _ amount: Money, to tenant: TenantID, kind: String, externalID: String, period: Period
     ) throws(SettlementError) -> CreditOutcome {
         var machine = CreditMachine()
+        return try drive(&machine, Credit(amount: amount, tenant: tenant, period: period)) {
+            () throws(SettlementError) in
+            try orUnavailable { () throws(PostgresError) in
+                try ledger.addCredit(amount, to: tenant, kind: kind, externalID: externalID)
+            }
+        }
+    }
+
+    /// Tells the image of a credit that the ledger has, as its task asks for, and removes the task.
+    ///
+    /// - Throws: When the image does not have it now.
+    package func apply(
+        _ sequence: Int64, to tenant: TenantID, period: Period
+    ) throws(SettlementError) {
+        let credits = try orUnavailable { () throws(PostgresError) in
+            try ledger.credits(of: tenant, after: sequence - 1)
+        }
+        guard let credit = credits.first, credit.sequence == sequence else {
+            throw .unavailable("the ledger has no credit \(sequence) of \(tenant)")
+        }
+        var machine = CreditMachine(taskOf: sequence)
+        _ = try drive(&machine, Credit(amount: credit.amount, tenant: tenant, period: period)) {
+            preconditionFailure("the ledger has it")
+        }
+    }
+
+    private func drive(
+        _ machine: inout CreditMachine, _ credit: Credit,
+        addToLedger: () throws(SettlementError) -> CreditOutcome
+    ) throws(SettlementError) -> CreditOutcome {
         var event = CreditMachine.Event.begin
         while true {
             switch machine.next(after: event) {
-            case .addToLedger:
-                event = .added(
-                    try orUnavailable { () throws(PostgresError) in
-                        try ledger.addCredit(amount, to: tenant, kind: kind, externalID: externalID)
-                    })
+            case .addToLedger: event = .added(try addToLedger())
             case .apply(let sequence):
-                event = try unlessOutOfUse { () throws(SettlementError) in
-                    .applied(try apply(amount, sequence, to: tenant))
+                event = image { () throws(SettlementError) in
+                    .applied(try apply(credit.amount, sequence, to: credit.tenant))
                 }
             case .rebuild:
-                event = try unlessOutOfUse { () throws(SettlementError) in
-                    try builder.warm(tenant, in: period, until: builder.waitDeadline)
+                event = image { () throws(SettlementError) in
+                    try builder.warm(credit.tenant, in: credit.period, until: builder.waitDeadline)
                     return .rebuilt
                 }
             case .catchUp(let known, let sequence):
-                event = try unlessOutOfUse { () throws(SettlementError) in
-                    try catchUp(tenant, after: known, before: sequence)
+                event = image { () throws(SettlementError) in
+                    try catchUp(credit.tenant, after: known, before: sequence)
                     return .caughtUp
                 }
+            case .closeTask(let sequence):
+                // What stays open is found done by whoever does it.
+                try? outbox.remove(.credit(sequence, of: credit.tenant))
+                event = .taskClosed
             case .finish(let outcome): return outcome
             case .fail(let error): throw error
             }
         }
     }
 
-    /// Does something to the image; when that fails because reservations are made in the ledger, there is nothing to do.
-    private func unlessOutOfUse(
+    private func image(
         _ effect: () throws(SettlementError) -> CreditMachine.Event
-    ) throws(SettlementError) -> CreditMachine.Event {
-        do throws(SettlementError) { return try effect() } catch {
-            // What cannot be asked is as it was: the credit may be asked for again.
-            guard (try? ledger.mode())?.isDatabase == true else { throw error }
-            return .outOfUse
-        }
+    ) -> CreditMachine.Event {
+        do throws(SettlementError) { return try effect() } catch { return .imageFailed(error) }
     }
 
     private func apply(

@@ -33,7 +33,10 @@ extension JobCommand {
             }
             guard let summary = result else { return }
             if output.json { Self.printJSON(summary) } else { Self.printText(summary) }
-            if !dryRun, id == nil { try JobStores.publish(summary.metrics, of: "consistency") }
+            if !dryRun, id == nil {
+                try JobStores.publish(summary.metrics, of: "consistency")
+                try attempt { () throws(JobError) in try stores.alerts.ledgerDrift(summary) }
+            }
             guard summary.isExact else { throw ExitCode.failure }
         }
 
@@ -132,12 +135,14 @@ extension JobCommand {
                     ("owners_removed", JSONValue(Int64(summary.owners))),
                     ("incarnations_removed", JSONValue(summary.incarnations)),
                     ("idempotency_keys_removed", JSONValue(Int64(summary.keys))),
+                    ("warnings_removed", JSONValue(Int64(summary.warnings))),
                 ])
             } else {
                 print(
                     "prune: \(summary.partitions) partitions made; \(summary.checkpoints) checkpoints, "
                         + "\(summary.owners) owners, \(summary.incarnations) incarnations, "
-                        + "\(summary.keys) idempotency keys removed")
+                        + "\(summary.keys) idempotency keys, "
+                        + "\(summary.warnings) warnings removed")
             }
             try JobStores.publish(of: "prune")
         }

@@ -29,6 +29,11 @@ struct JobStores {
         audit = LedgerAudit(lookups: PostgresPool(lookups), scans: ledger.database)
     }
 
+    /// What the operator's webhook is told.
+    var alerts: JobAlerts {
+        JobAlerts(outbox: command.money.outbox, hasWebhook: command.configuration.webhookURL != nil)
+    }
+
     var reconciler: Reconciler { Reconciler(quota: command.money.quota, ledger: ledger, audit: audit) }
 
     /// Learns which life of Redis answers; false when there is nothing in Redis to look at, which is said.

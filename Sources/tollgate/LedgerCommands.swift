@@ -109,7 +109,7 @@ struct JobCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job", abstract: "Run what timers run.",
         subcommands: [
-            Sweep.self, Consistency.self, Rollup.self, QuotaSync.self, KeySync.self, Prune.self,
+            Sweep.self, Outbox.self, Consistency.self, Rollup.self, QuotaSync.self, KeySync.self, Prune.self,
         ])
 
     struct Sweep: ParsableCommand {

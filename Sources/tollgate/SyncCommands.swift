@@ -101,7 +101,10 @@ extension JobCommand {
                     + "\(summary.total) total; \(summary.differences.count) tenants differ, "
                     + "$\(summary.unexplained) unexplained")
         }
-        if !options.dryRun, id == nil { try JobStores.publish(summary.metrics(of: job), of: job) }
+        if !options.dryRun, id == nil {
+            try JobStores.publish(summary.metrics(of: job), of: job)
+            try attempt { () throws(JobError) in try stores.alerts.quotaSyncDifference(summary, of: job) }
+        }
         guard summary.failure == 0, !summary.isAlarming else { throw ExitCode.failure }
     }
 }

@@ -48,6 +48,9 @@ struct UpCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Its price in US dollars per million output tokens.", valueName: "usd"))
     var priceOutput: [String] = []
 
+    @Option(help: ArgumentHelp("Who is told of events, now and at later starts.", valueName: "url"))
+    var webhook: String?
+
     @Flag(name: .customLong("in-background"), help: .private)
     var isInBackground = false
 
@@ -79,7 +82,7 @@ struct UpCommand: ParsableCommand {
         let options = try InstallationOptions(
             directory: place.dir, port: port, adminPort: adminPort, processes: processes,
             hasSimulator: simulator,
-            providers: choices,
+            providers: choices, webhookURL: webhook,
             shareDirectory: InstallationPlace.shareDirectory)
         if detach && !isInBackground {
             let arguments = Array(CommandLine.arguments.dropFirst()) + ["--in-background"]

@@ -136,8 +136,9 @@ import Threads
             ("rollup", "rollup: 0 transactions in 0 steps, all up to 20"),
             (
                 "prune",
-                "prune: 0 partitions made; 0 checkpoints, 0 owners, 0 incarnations, 0 idempotency keys removed\n"
+                "prune: 0 partitions made; 0 checkpoints, 0 owners, 0 incarnations, 0 idempotency keys, 0 warnings removed\n"
             ),
+            ("outbox", "outbox: 0 done, 0 failed, 0 given up, 0 untried; 0 due, 0 open, 0 dead\n"),
             ("quota-sync", "quota-sync: "), ("apikey-sync", "apikey-sync: 0 success, 0 failure, "),
             ("sweep", "sweep: "), ("consistency", "consistency: exact"),
         ] {

@@ -176,4 +176,27 @@ import Testing
                 "TOLLGATE_REDIS is '\(text)', but must be the path of a socket or host:port"
             ])
     }
+
+    @Test func `a webhook needs an address and a secret, and nothing is asked of those without one`() throws {
+        var environment = try least()
+        #expect(try Configuration(environment: environment).webhook == nil)
+        environment["TOLLGATE_WEBHOOK_SECRET_FILE"] = try file("empty", "")
+        #expect(mistakes(environment) == [])
+        environment["TOLLGATE_WEBHOOK_URL"] = "https://example.com/hook"
+        #expect(mistakes(environment).count == 1, "an empty secret signs nothing")
+        environment["TOLLGATE_WEBHOOK_SECRET_FILE"] = nil
+        #expect(mistakes(environment).count == 1)
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+        environment["TOLLGATE_WEBHOOK_SECRET_FILE"] = try file("secret", secret)
+        #expect(try Configuration(environment: environment).webhook?.url == "https://example.com/hook")
+        for url in ["example.com/hook", "ftp://example.com", "https://user:pass@example.com/", "http://"] {
+            environment["TOLLGATE_WEBHOOK_URL"] = url
+            #expect(mistakes(environment).count == 1, "\(url)")
+        }
+        _ = try file("webhook-secret", secret)
+        environment["TOLLGATE_WEBHOOK_SECRET_FILE"] = nil
+        environment["CREDENTIALS_DIRECTORY"] = directory.path
+        environment["TOLLGATE_WEBHOOK_URL"] = "http://10.0.0.1:8080/"
+        #expect(mistakes(environment) == [])
+    }
 }

@@ -68,9 +68,11 @@ import Testing
             Issue.record("the image is not told")
             return
         }
-        guard
-            case .finish(.added(sequence: 4)) = machine.next(after: .applied(.applied(balance: .zero)))
-        else {
+        guard case .closeTask(sequence: 4) = machine.next(after: .applied(.applied(balance: .zero))) else {
+            Issue.record("its task stays open")
+            return
+        }
+        guard case .finish(.added(sequence: 4)) = machine.next(after: .taskClosed) else {
             Issue.record("it is not finished")
             return
         }
@@ -79,7 +81,7 @@ import Testing
     @Test func `a credit that the ledger had is given to the image all the same`() {
         var machine = CreditMachine()
         #expect(name(machine.next(after: .added(.repeated(sequence: 4)))) == "apply")
-        #expect(name(machine.next(after: .applied(.done(balance: .zero)))) == "finish")
+        #expect(name(machine.next(after: .applied(.done(balance: .zero)))) == "closeTask")
     }
 
     @Test(arguments: [CreditOutcome.conflict(.zero), .unknownTenant, .beyondLimit])
@@ -105,9 +107,27 @@ import Testing
         #expect(name(machine.next(after: .caughtUp)) == "apply")
     }
 
+    @Test func `an image that does not answer is left to the task, and the credit is added`() {
+        var machine = CreditMachine()
+        _ = machine.next(after: .added(.added(sequence: 4)))
+        guard case .finish(.added(sequence: 4)) = machine.next(after: .imageFailed(.unavailable(""))) else {
+            Issue.record("whoever adds it is told of a failure")
+            return
+        }
+    }
+
+    @Test func `a task whose image does not answer is put back, and not taken as done`() {
+        var machine = CreditMachine(taskOf: 4)
+        guard case .apply(sequence: 4) = machine.next(after: .begin) else {
+            Issue.record("the ledger is asked for what it has")
+            return
+        }
+        #expect(name(machine.next(after: .imageFailed(.unavailable("")))) == "fail")
+    }
+
     @Test func `an image that keeps changing is given up after as many rounds as allowed`() {
-        var machine = CreditMachine(roundsMax: 3)
-        var action = machine.next(after: .added(.added(sequence: 4)))
+        var machine = CreditMachine(taskOf: 4, roundsMax: 3)
+        var action = machine.next(after: .begin)
         var rounds = 0
         while name(action) == "apply" {
             rounds += 1

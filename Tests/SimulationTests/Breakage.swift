@@ -36,6 +36,10 @@ enum Breakage: String, CaseIterable, Sendable {
     case ledgerSumsTooEarly
     /// After a change of the mode a life of Redis has the same number.
     case modeIncarnationKept
+    /// The task of a charge is written by another database transaction than the charge.
+    case chargeTaskApart
+    /// The task of a credit is written by another database transaction than the credit.
+    case creditTaskApart
     /// A voided request is taken off the counters of whatever day the image is in.
     case refundAcrossPeriods
     /// An idempotency key is free again once its request has ended, committed or not.
@@ -48,6 +52,7 @@ enum Breakage: String, CaseIterable, Sendable {
         case .claimReleasedThoughCommitted: ["I13"]
         case .chargedBeyondHold: ["I6"]
         case .loweredBesideHolds: ["I20"]
+        case .chargeTaskApart: ["T1"]
         default: ["I1", "I2", "I3", "I4"]
         }
     }

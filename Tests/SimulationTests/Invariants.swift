@@ -117,6 +117,7 @@ extension Simulation {
             if ledger.rows[trace].state == .pending { violate("I16: #\(trace) is pending after a sweep") }
             if hasImage, redis.holds[trace].isHeld { violate("I16: #\(trace) is held after a sweep") }
             checkClient(trace)
+            checkTask(trace)
         }
         checkBooks()
     }
@@ -150,8 +151,14 @@ extension Simulation {
         }
     }
 
+    /// What a commit has written is done in the end, and nothing else is.
+    private func checkTask(_ trace: Int) {
+        let isOwed = ledger.rows[trace].broughtTask
+        if isOwed, truths[trace].tasksDone == 0 { violate("T1: the task of #\(trace) is never done") }
+        if !isOwed, truths[trace].tasksDone > 0 { violate("T2: #\(trace) has brought no task") }
+    }
+
     private func checkBooks() {
-        if isCreditLost { redis.drop(unlessEpoch: -1, creditSequence: 0, limitsVersion: 0) }
         let before = redis.image
         if !hasImage { rebuildImage() }
         checkExact()
@@ -160,8 +167,7 @@ extension Simulation {
         rebuildImage()
         checkExact()
         guard violation == nil, breakage != .incarnationIgnored, let before,
-            before.incarnation == number(of: redis.life, ledger.mode.change), let after = redis.image,
-            !isCreditLost
+            before.incarnation == number(of: redis.life, ledger.mode.change), let after = redis.image
         else { return }
         if before.balance != after.balance { violate("I17: a rebuild has changed the balance") }
     }

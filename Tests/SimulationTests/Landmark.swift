@@ -47,7 +47,8 @@ enum Landmark: Int, CaseIterable {
     case ledgerClosed
     case imageClosed
     case otherChange
-    case creditWithoutImage
+    case creditTask
+    case taskAgain
 }
 
 extension Simulation {

@@ -27,6 +27,9 @@ enum Effect {
     case raiseEpochWithSnapshot(above: Int64)
     case readSnapshot
     case addCredit(externalID: Int, amount: Int64)
+    case writeTask(SimulatedOutboxTask.Kind)
+    case closeTask(SimulatedOutboxTask.Kind)
+    case claimTasks
     case readCredits
     case readOrphans
     case readRows
@@ -80,6 +83,7 @@ enum Answer {
     case credited(CreditOutcome)
     case orphans([SimulatedOrphan])
     case holds([HoldEnd])
+    case tasks([SimulatedOutboxTask.Kind])
     case rows([StandingRow?])
     case claim(StandingClaim?)
     case done
@@ -118,6 +122,8 @@ struct Message {
     /// The number of that life, 0 when the sender does not know it.
     var incarnation: Int64
     var notAfter: Int64
+    /// Whether the end of a row brings an after-commit task.
+    var bringsTask = false
     var token: Int64
     /// When it arrives: it may be slow although its sender still waits.
     var arrivesAt: Int64

@@ -25,9 +25,26 @@ struct SimulatedRow: Equatable {
     /// The hold that a database transaction has written and not committed; 0 for none.
     var openRaise: Int64 = 0
 
+    /// Whether the end that it has brought an after-commit task.
+    var broughtTask = false
+
     var hasEnded: Bool { state == .committed || state == .voided }
     /// Whether others see a row.
     var isVisible: Bool { state != .absent && state != .open }
+}
+
+/// A row of the outbox.
+struct SimulatedOutboxTask: Equatable {
+    enum Kind: Equatable {
+        /// Tells the image of a credit.
+        case credit(sequence: Int64)
+        /// Tells somebody of a request.
+        case event(trace: Int)
+    }
+
+    var kind: Kind
+    /// Until when nobody else does it.
+    var claimedUntil: Int64 = 0
 }
 
 /// All that an image is made of, as of one moment.
@@ -84,6 +101,8 @@ struct SimulatedLedger: Equatable {
     /// Which request each idempotency key stands for, and which is about to have it; -1 for none.
     var claims = [Int](repeating: -1, count: Simulation.keysMax)
     var openClaims = [Int](repeating: -1, count: Simulation.keysMax)
+    /// What is to be done after commits.
+    var tasks: [SimulatedOutboxTask] = []
     /// How many database transactions hold a share lock on the epoch.
     var epochShares = 0
     /// Whether a reservation in the ledger holds the epoch's lock alone.
@@ -174,11 +193,15 @@ struct SimulatedLedger: Equatable {
     // MARK: - Rows
 
     /// Ends a pending row; nil while another database transaction has it locked, else whether it was pending.
-    mutating func end(_ trace: Int, as end: RowEnd) -> Bool? {
+    ///
+    /// - Parameter task: Whether an after-commit task is written with it.
+    mutating func end(_ trace: Int, as end: RowEnd, task: Bool, _ breakage: Breakage?) -> Bool? {
         guard rows[trace].openRaise == 0 else { return nil }
         guard rows[trace].state == .pending else { return false }
         rows[trace].state = end.status == .committed ? .committed : .voided
         rows[trace].charge = end.charge.nanodollars
+        rows[trace].broughtTask = task
+        if task, breakage != .chargeTaskApart { write(.event(trace: trace)) }
         return true
     }
 
@@ -212,13 +235,36 @@ struct SimulatedLedger: Equatable {
             epoch: epoch, creditSequence: Int64(credits.count), limitsVersion: current.version)
     }
 
-    mutating func addCredit(_ externalID: Int, _ amount: Int64) -> CreditOutcome {
+    mutating func addCredit(
+        _ externalID: Int, _ amount: Int64, _ breakage: Breakage? = nil
+    ) -> CreditOutcome {
         for index in credits.indices where credits[index].externalID == externalID {
             return .repeated(sequence: Int64(index + 1))
         }
         credits.append(Credit(externalID: externalID, amount: amount))
         credited += amount
+        if breakage != .creditTaskApart { write(.credit(sequence: Int64(credits.count))) }
         return .added(sequence: Int64(credits.count))
+    }
+
+    // MARK: - The outbox
+
+    mutating func write(_ kind: SimulatedOutboxTask.Kind) {
+        guard !tasks.contains(where: { $0.kind == kind }) else { return }
+        tasks.append(SimulatedOutboxTask(kind: kind))
+    }
+
+    mutating func claimTasks(now: Int64, until end: Int64) -> [SimulatedOutboxTask.Kind] {
+        var claimed: [SimulatedOutboxTask.Kind] = []
+        for index in tasks.indices where tasks[index].claimedUntil <= now {
+            tasks[index].claimedUntil = end
+            claimed.append(tasks[index].kind)
+        }
+        return claimed
+    }
+
+    mutating func close(_ kind: SimulatedOutboxTask.Kind) {
+        tasks.removeAll { $0.kind == kind }
     }
 
     func snapshot(in asked: Int32) -> SimulatedSnapshot {

@@ -11,6 +11,7 @@ final class SimulatedThread {
         case credit
         case sweep
         case mode
+        case outbox
     }
 
     /// Whose decision comes next.
@@ -28,6 +29,7 @@ final class SimulatedThread {
         case rebuild
         case sweep
         case mode
+        case outbox
     }
 
     enum Phase {
@@ -96,9 +98,13 @@ final class SimulatedThread {
 
     var creditID = 0
     var creditAmount: Int64 = 0
+    var creditOutcome = CreditOutcome.unknownTenant
     /// The next credit that the image lacks, and before which the last stands.
     var catchUp: (next: Int64, end: Int64) = (0, 0)
     var creditsLeft = 0
+
+    /// What it has claimed in the outbox and not begun.
+    var claimed: [SimulatedOutboxTask.Kind] = []
 
     // The sweeper.
     var orphans: [SimulatedOrphan] = []
@@ -119,6 +125,7 @@ final class SimulatedThread {
         message = nil
         againAfter = 0
         held = nil
+        claimed = []
     }
 }
 

@@ -56,6 +56,10 @@ final class Simulation {
         var wasCalled = false
         /// Its process has died, or had stopped for longer than its lease.
         var hadOwnerDie = false
+        /// Whether its charge brings an after-commit task.
+        var bringsTask = false
+        /// How often that was done.
+        var tasksDone = 0
         /// The process that owed it a refund died before it had recorded it.
         var isRefundLost = false
     }
@@ -65,6 +69,7 @@ final class Simulation {
     static let leaseMilliseconds: Int64 = 400
     /// How many idempotency keys there are.
     static let keysMax = 3
+    static let claimMilliseconds: Int64 = 900
     /// The processes: two responders, the command line, the job.
     static let responders = 2
     static let commandLine = 2
@@ -97,8 +102,6 @@ final class Simulation {
     var isDraining = false
     var sweepsLeft = 0
     var creditLimitMax: Int64 = 0
-    /// Whether a credit may be in the ledger that nobody is left to tell the image of.
-    var isCreditLost = false
     var isDirty = true
     var steps = 0
     /// The first invariant that did not hold.
@@ -134,6 +137,8 @@ final class Simulation {
             threads[threads.count - 1].creditID = 1 + 10 * index
         }
         addThread(.sweep, Simulation.job)
+        addThread(.outbox, Simulation.job)
+        addThread(.outbox, 0)
         guard !options.isInLedger else { return }
         if hasFaults, draw(4) == 0 { beginInLedger() }
         for process in 0..<Simulation.responders {
@@ -196,7 +201,7 @@ final class Simulation {
     private func waitForSomething() -> Bool {
         now += 50
         if !zombies.isEmpty { _ = stepZombie() }
-        return !zombies.isEmpty
+        return !zombies.isEmpty || (isDraining && !ledger.tasks.isEmpty)
             || threads.contains { thread in
                 let waits =
                     thread.againAfter > 0 || thread.layer == .rebuild || thread.phase == .sent
@@ -237,6 +242,7 @@ final class Simulation {
         case (.credit, _): return beginCredit(thread)
         case (.sweep, _): return beginSweep(thread)
         case (.mode, _): return beginModeRound(thread)
+        case (.outbox, _): return beginOutbox(thread)
         }
         return true
     }
@@ -256,6 +262,7 @@ final class Simulation {
         case .credit: answerCredit(thread)
         case .rebuild: answerRebuild(thread)
         case .sweep: answerSweep(thread, effect)
+        case .outbox: answerOutbox(thread, effect)
         case .idle, .provider: preconditionFailure("nobody waits for this answer")
         }
     }
@@ -273,6 +280,9 @@ final class Simulation {
             notAfter: now + Simulation.waitMilliseconds, token: thread.leaseToken,
             arrivesAt: hasFaults && draw(8) == 0 ? now + Int64(draw(600)) : 0,
             knownChange: isKnown ? process.knownChange : nil)
+        if case .endRow(let end) = effect, thread.kind != .sweep, end.status == .committed {
+            thread.message?.bringsTask = truths[trace ?? thread.trace].bringsTask
+        }
         thread.phase = .sent
     }
 

@@ -190,7 +190,9 @@ extension Simulation {
 
     private func endRow(_ message: Message, _ end: RowEnd) -> Progress {
         let before = ledger.rows[message.trace]
-        guard let hasEnded = ledger.end(message.trace, as: end) else { return .blocked }
+        guard let hasEnded = ledger.end(message.trace, as: end, task: message.bringsTask, breakage) else {
+            return .blocked
+        }
         let after = ledger.rows[message.trace]
         if before.hasEnded, before != after { violate("I5: row \(message.trace) ended twice") }
         if hasEnded { return .answered(.row(.written)) }
@@ -198,9 +200,19 @@ extension Simulation {
         return .answered(.row(RowEnd(row) == end ? .written : .standing(row)))
     }
 
+    /// A statement of its own that commits at once.
     private func read(_ message: Message) -> Answer {
         switch message.effect {
-        case .addCredit(let externalID, let amount): return .credited(ledger.addCredit(externalID, amount))
+        case .addCredit(let externalID, let amount):
+            return .credited(ledger.addCredit(externalID, amount, breakage))
+        case .writeTask(let kind):
+            ledger.write(kind)
+            return .done
+        case .closeTask(let kind):
+            ledger.close(kind)
+            return .done
+        case .claimTasks:
+            return .tasks(ledger.claimTasks(now: now, until: now + Simulation.claimMilliseconds))
         case .readStanding: return .standing(ledger.tenantStanding)
         case .register: return register(message)
         case .readMode: return .mode(ledger.installationMode)

@@ -66,14 +66,12 @@ extension Simulation {
             if thread.kind == .worker, thread.layer != .idle || thread.againAfter > 0 {
                 truths[thread.trace].client = .cut
             }
+            if thread.kind == .credit, thread.layer != .idle, draw(2) == 0 { forgetCredit(thread) }
             thread.reset()
             if thread.kind == .mode { thread.mode = newModeMachine() }
         }
-        for task in processes[process].tasks {
-            if !task.isImageOnly, task.end.end.status == .voided {
-                truths[task.end.trace].isRefundLost = true
-                isCreditLost = true
-            }
+        for task in processes[process].tasks where !task.isImageOnly && task.end.end.status == .voided {
+            truths[task.end.trace].isRefundLost = true
         }
         for trace in ledger.rows.indices where ledger.rows[trace].owner == processes[process].owner {
             truths[trace].hadOwnerDie = true

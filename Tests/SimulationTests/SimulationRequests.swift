@@ -167,6 +167,7 @@ extension Simulation {
         thread.wanted = RowEnd(
             charge: Money(nanodollars: charge), status: isCharged ? .committed : .voided)
         truths[thread.trace].charge = charge
+        truths[thread.trace].bringsTask = isCharged && draw(3) == 0
         thread.settle = SettleMachine(wanted: thread.wanted)
         drive(thread, settle: .begin)
     }
@@ -222,6 +223,10 @@ extension Simulation {
             return
         }
         switch (thread.answer, effect) {
+        case (.row(.written), .endRow)
+        where breakage == .chargeTaskApart && thread.message?.bringsTask == true:
+            send(thread, .writeTask(.event(trace: thread.trace)))
+        case (_, .writeTask): drive(thread, settle: .written(.written))
         case (.row(let outcome), _): drive(thread, settle: .written(outcome))
         case (.settle(let reply), _): drive(thread, settle: .imageSettled(reply))
         default: drive(thread, settle: .imageFailed)

@@ -71,7 +71,7 @@ extension Simulation {
         switch thread.rebuildCaller {
         case .reserve: drive(thread, reserve: error.map { .rebuildFailed($0) } ?? .rebuilt)
         case .extend: drive(thread, extend: error == nil ? .rebuilt : .failed)
-        case .credit: if error == nil { drive(thread, credit: .rebuilt) } else { failImageOfCredit(thread) }
+        case .credit: drive(thread, credit: error.map { .imageFailed($0) } ?? .rebuilt)
         default: thread.layer = .idle
         }
     }
@@ -104,23 +104,38 @@ extension Simulation {
         case .catchUp(let known, let sequence):
             thread.catchUp = (known + 1, sequence)
             send(thread, .readCredits)
+        case .closeTask(let sequence): send(thread, .closeTask(.credit(sequence: sequence)))
         case .finish(let outcome):
-            if thread.creditCaller == .retry {
-                drive(thread, retry: .refunded(outcome))
-            } else {
+            switch thread.creditCaller {
+            case .retry: drive(thread, retry: .refunded(outcome))
+            case .outbox: doNextTask(thread)
+            default:
                 thread.layer = .idle
-                thread.creditsLeft -= 1
-                thread.creditID += 1
+                forgetCredit(thread)
             }
         case .fail: failCredit(thread)
         }
     }
 
+    /// Nobody asks for this credit any more.
+    func forgetCredit(_ thread: SimulatedThread) {
+        thread.creditsLeft -= 1
+        thread.creditID += 1
+    }
+
     func answerCredit(_ thread: SimulatedThread) {
-        switch thread.answer {
-        case .credited(let outcome): drive(thread, credit: .added(outcome))
-        case .done: catchUp(thread)
-        case .credit(let reply):
+        switch (thread.answer, thread.message?.effect) {
+        case (.credited(let outcome), _):
+            thread.creditOutcome = outcome
+            if breakage == .creditTaskApart, case .added(let sequence) = outcome {
+                send(thread, .writeTask(.credit(sequence: sequence)))
+            } else {
+                drive(thread, credit: .added(outcome))
+            }
+        case (_, .writeTask): drive(thread, credit: .added(thread.creditOutcome))
+        case (_, .closeTask): drive(thread, credit: .taskClosed)
+        case (.done, _): catchUp(thread)
+        case (.credit(let reply), _):
             if thread.catchUp.end > 0 {
                 catchUp(thread)
             } else if breakage == .creditMissDone, reply == .missing {
@@ -128,20 +143,9 @@ extension Simulation {
             } else {
                 drive(thread, credit: .applied(reply))
             }
-        default:
-            if case .addCredit? = thread.message?.effect {
-                failCredit(thread)
-            } else {
-                failImageOfCredit(thread)
-            }
+        case (_, .addCredit): failCredit(thread)
+        default: drive(thread, credit: .imageFailed(.unavailable("")))
         }
-    }
-
-    /// Whoever could not tell the image looks whether it is in use.
-    private func failImageOfCredit(_ thread: SimulatedThread) {
-        guard ledger.mode.isDatabase else { return failCredit(thread) }
-        reach(.creditWithoutImage)
-        drive(thread, credit: .outOfUse)
     }
 
     /// Applies the next credit that the image lacks.
@@ -156,8 +160,12 @@ extension Simulation {
     }
 
     private func failCredit(_ thread: SimulatedThread) {
-        // Whoever adds a credit asks for it until it is there.
-        if thread.creditCaller == .retry { drive(thread, retry: .failed) } else { thread.layer = .idle }
+        // Whoever adds a credit asks for it until it is there, and a task stays until it is done.
+        switch thread.creditCaller {
+        case .retry: drive(thread, retry: .failed)
+        case .outbox: doNextTask(thread)
+        default: thread.layer = .idle
+        }
     }
 
     // MARK: - Trying again

@@ -10,6 +10,7 @@ import Tenancy
 import TestTools
 package import Testing
 import Threads
+package import Webhooks
 
 /// The money protocol as one process has it, over a ledger and a Redis of a test's own.
 ///
@@ -59,6 +60,9 @@ package struct SettlementBench: Sendable {
     package let engine: SettlementEngine
     /// The mode of the installation as this process sees it.
     package let mode: DatabaseMode
+    /// What is to be done after commits.
+    package let outbox: OutboxStore
+    private let credits: CreditWriter
 
     private let keepsAlive: SharedServers.Database?
     private let strings: (application: String, owner: String)
@@ -110,6 +114,8 @@ package struct SettlementBench: Sendable {
         let builder = ImageBuilder(
             quota: quota, ledger: ledger, incarnations: incarnations, owner: options.owner,
             leaseMilliseconds: options.leaseMilliseconds, waitMilliseconds: options.waitMilliseconds)
+        outbox = OutboxStore(database: database)
+        credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
         var reserving = PostgresConfiguration.patient(strings.application, Self.reserverName)
         reserving.sessionSettings = LedgerReserver.sessionSettings
         mode = DatabaseMode(
@@ -257,6 +263,17 @@ package struct SettlementBench: Sendable {
         try Sweeper(
             ledger: ledger, writer: writer, quota: quota, holdGraceSeconds: graceSeconds, pageMax: pageMax
         ).run(only: tenant, isDryRun: isDryRun)
+    }
+
+    /// Does the after-commit tasks that are due, once, as the job does.
+    @discardableResult
+    package func runOutbox(
+        _ webhook: WebhookSender? = nil, of tenant: TenantID? = nil,
+        notice: @escaping @Sendable (OutboxRunner.Notice) -> Void = { _ in }
+    ) throws -> OutboxRunner.Summary {
+        try OutboxRunner(
+            outbox: outbox, credits: credits, webhook: webhook, period: { _ in Self.period }, notice: notice
+        ).run(of: tenant)
     }
 
     /// What the checks of the books read with.

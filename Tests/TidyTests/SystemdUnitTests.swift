@@ -9,8 +9,10 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
     /// Each job and how often it runs, as its timer says.
     private static let jobs = [
         "sweep": "30s", "quota-sync": "5min", "apikey-sync": "10min", "rollup": "10min", "consistency": "1h",
-        "prune": "1d",
+        "prune": "1d", "outbox": "10s",
     ]
+    /// The one that calls somebody outside.
+    private static let calling = "outbox"
 
     @Test func `systemd finds nothing wrong with the units`() throws {
         let directory = try TemporaryDirectory()
@@ -39,7 +41,8 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
     }
 
     @Test(
-        arguments: [("tollgated@.service", 1.2)] + jobs.keys.sorted().map { ("tollgate-\($0).service", 0.5) })
+        arguments: [("tollgated@.service", 1.2)]
+            + jobs.keys.sorted().map { ("tollgate-\($0).service", $0 == calling ? 1.2 : 0.5) })
     func `little is left to attack`(unit: String, exposureMax: Double) throws {
         let path = Checkout.root + "/systemd/" + unit
         let report = try ChildProcess.run([systemdAnalyze, "security", "--offline=true", "--no-pager", path])
@@ -63,8 +66,17 @@ private let systemdAnalyze = "/usr/bin/systemd-analyze"
         let service = Checkout.text("systemd/tollgate-\(job).service").split(separator: "\n")
         let timer = Checkout.text("systemd/tollgate-\(job).timer").split(separator: "\n")
         #expect(service.contains("ExecStart=/usr/local/bin/tollgate job \(job)"))
-        #expect(service.contains("RestrictAddressFamilies=AF_UNIX") && service.contains("User=tollgate"))
+        let families = job == Self.calling ? "AF_UNIX AF_INET AF_INET6" : "AF_UNIX"
+        #expect(service.contains("RestrictAddressFamilies=\(families)") && service.contains("User=tollgate"))
         #expect(timer.contains("OnUnitActiveSec=\(try #require(Self.jobs[job]))"))
+    }
+
+    @Test(arguments: ["tollgated@.service", "tollgate-outbox.service"])
+    func `who sends events is given the webhook's secret, if there is one`(unit: String) {
+        let service = Checkout.text("systemd/" + unit).split(separator: "\n")
+        #expect(service.contains("LoadCredential=webhook-secret:/etc/tollgate/webhook-secret"))
+        // Without it systemd would not start the unit where the file is not there.
+        #expect(service.contains("SetCredential=webhook-secret:none"))
     }
 
     @Test func `tollgate up runs the jobs of the timers, as often`() {

@@ -8,7 +8,10 @@ import Testing
         ["Threads", "JSON"],
         ["FastCGI", "Redis", "Postgres", "HTTPClient", "PrivateServers"],
         ["Core"],
-        ["Tenancy", "Catalog", "Quota", "Ledger", "Routing", "Dialects", "Observability", "Schema"],
+        [
+            "Tenancy", "Catalog", "Quota", "Ledger", "Routing", "Dialects", "Observability", "Schema",
+            "Webhooks",
+        ],
         ["Settlement"],
         ["Gateway", "Jobs"],
         ["ProviderSimulator", "Installation", "Bench"],

@@ -8,6 +8,8 @@ package import Logging
 package struct Configuration: Sendable {
     /// Where the money is kept.
     package var store: StoreConfiguration
+    /// Where events are sent; nil for nowhere.
+    package var webhook: WebhookConfiguration?
     /// The FastCGI socket to make, unless systemd passes one.
     package var socketPath: String?
     /// The group that may connect to it: nginx's.
@@ -59,6 +61,7 @@ package struct Configuration: Sendable {
     package init(environment: [String: String]) throws(ConfigurationError) {
         var settings = Settings(environment: environment)
         store = StoreConfiguration(&settings)
+        webhook = WebhookConfiguration(&settings)
         socketPath = settings.optionalText("TOLLGATE_SOCKET")
         socketGroup = settings.optionalText("TOLLGATE_SOCKET_GROUP")
         // The one that systemd makes, as with the pepper.

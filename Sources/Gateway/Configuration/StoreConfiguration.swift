@@ -17,6 +17,8 @@ package struct StoreConfiguration: Sendable {
     package var redisTimeoutMilliseconds: Int
     /// The installation's secret.
     package var pepper: Pepper
+    /// Where events are sent; nil when none are made.
+    package var webhookURL: String?
 
     /// Reads `TOLLGATE_DATABASE`, `TOLLGATE_REDIS`, `TOLLGATE_PEPPER_FILE` and their like.
     package init(_ settings: inout Settings) {
@@ -31,6 +33,7 @@ package struct StoreConfiguration: Sendable {
         redisTimeoutMilliseconds = settings.integer(
             "TOLLGATE_REDIS_TIMEOUT_MILLISECONDS", default: 300, in: 10...10_000)
         pepper = StoreConfiguration.readPepper(&settings)
+        webhookURL = WebhookConfiguration.readURL(&settings)
     }
 
     private static func readPepper(_ settings: inout Settings) -> Pepper {

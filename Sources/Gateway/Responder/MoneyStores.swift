@@ -4,6 +4,9 @@ package import Postgres
 package import Quota
 package import Redis
 package import Settlement
+import Tenancy
+import Threads
+import Webhooks
 
 /// Everything that holds or moves money, connected: what the responder, the CLI and the jobs build on alike.
 package struct MoneyStores: Sendable {
@@ -23,6 +26,11 @@ package struct MoneyStores: Sendable {
     package let mode: DatabaseMode
     /// The protocol.
     package let settlement: SettlementEngine
+    /// What is to be done after commits.
+    package let outbox: OutboxStore
+    /// Rung when tasks have been committed.
+    package let taskBell: TaskBell
+    private let credits: CreditWriter
     private let incarnations: Incarnations
 
     /// Connects nothing yet: connections are made when they are first needed.
@@ -42,13 +50,17 @@ package struct MoneyStores: Sendable {
         // What requests begin and end, and what is tried again or swept, beside each other.
         var writing = configuration.databaseConfiguration(name: "\(programName)-writer", connectionsMax: 2)
         writing.sessionSettings = LedgerWriter.sessionSettings
-        writer = LedgerWriter(database: PostgresPool(writing), owner: owner)
+        let taskBell = TaskBell()
+        self.taskBell = taskBell
+        writer = LedgerWriter(database: PostgresPool(writing), owner: owner) { taskBell.ring() }
+        outbox = OutboxStore(database: database)
         let incarnations = Incarnations(ledger: ledger)
         self.incarnations = incarnations
         quota = QuotaStore(redis: redis, refusedMayWait: settleWait.milliseconds > 0) {
             incarnations.number(of: $0)
         }
         let builder = ImageBuilder(quota: quota, ledger: ledger, incarnations: incarnations, owner: owner)
+        credits = CreditWriter(quota: quota, ledger: ledger, builder: builder)
         var reserving = configuration.databaseConfiguration(
             name: "\(programName)-reserver", connectionsMax: 4)
         reserving.sessionSettings = LedgerReserver.sessionSettings
@@ -61,6 +73,23 @@ package struct MoneyStores: Sendable {
         settlement = SettlementEngine(
             quota: quota, ledger: ledger, writer: writer, builder: builder, retries: retries, mode: mode,
             settleWait: settleWait, crashPoints: crashPoints, times: times)
+    }
+
+    /// Does after-commit tasks.
+    ///
+    /// - Parameters:
+    ///   - webhook: Where events go; nil for nowhere.
+    ///   - notice: Tells somebody.
+    package func outboxRunner(
+        webhook: WebhookConfiguration?, crashPoints: CrashPoints = CrashPoints(),
+        notice: @escaping @Sendable (OutboxRunner.Notice) -> Void
+    ) -> OutboxRunner {
+        let timeZones = TimeZones()
+        return OutboxRunner(
+            outbox: outbox, credits: credits,
+            webhook: webhook.map { WebhookSender(url: $0.url, secret: $0.secret) },
+            period: { timeZones.period(in: $0, unixSeconds: WallClock.unixMilliseconds / 1_000) },
+            crashPoints: crashPoints, notice: notice)
     }
 
     /// Learns which life of Redis answers, so that scripts accept this process's commands; false while reservations are made in

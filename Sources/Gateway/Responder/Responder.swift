@@ -60,6 +60,7 @@ package final class Responder: Sendable {
             try services.checkpoints.start()
             try services.money.retries.start()
             try ModeWatch.start(services)
+            try AfterCommit(services).start()
             watchers = Watchers(
                 listener: try Responder.watchChanges(services),
                 settlements: try services.settlement.hearSettlements())

@@ -1,6 +1,7 @@
 import Core
 import Dialects
 import Ledger
+import Quota
 package import Settlement
 import Threads
 
@@ -8,10 +9,13 @@ import Threads
 package struct Billing: Step {
     package static let name: StepName = "billing"
     package static var dependsOn: [any Step.Type] {
-        [ResponseTransform.self, UpstreamCall.self, QuotaCheck.self, RoutingStep.self]
+        [
+            ResponseTransform.self, UpstreamCall.self, QuotaCheck.self, RoutingStep.self, ExternalAuth.self,
+        ]
     }
 
     private let settlement: SettlementEngine
+    private let warnings = BudgetWarnings()
 
     package init(settlement: SettlementEngine) {
         self.settlement = settlement
@@ -48,6 +52,8 @@ package struct Billing: Step {
         }
         context.quotaCheck.isEnded = true
         context.billing = BillingSection(trace: context.trace, priceVersion: price.version, charge: charge)
+        let warning = context.budgetWarning(charge: charge).flatMap { warnings.contains($0) ? nil : $0 }
+        if let warning { committed.afterCommit(warning.task) }
         let isSeen = context.bytesDelivered > 0
         do throws(SettlementError) {
             // A client that has seen nothing is told of the failure, and must then not be charged.
@@ -55,6 +61,7 @@ package struct Billing: Step {
                 hold, committed, otherwise: isSeen ? committed : context.voided(after: .billingFailed("")))
             context.billing.charge = settled.charge
             context.billing.balanceAfter = settled.balance
+            if let warning { warnings.note(warning) }
         } catch {
             context.billing.isDurable = false
             guard isSeen else { throw GatewayError(error) }
@@ -93,6 +100,18 @@ extension WorkflowContext {
         settlement.upstreamModel = selected.upstreamModel
         settlement.latencyMilliseconds = startedAt.elapsedNanoseconds / 1_000_000
         return settlement
+    }
+
+    /// The warning that a charge brings about its key's budget; nil without a budget, and while less than nine tenths of it are used.
+    fileprivate func budgetWarning(charge: Money) -> BudgetWarning? {
+        let held = quotaCheck.hold.held
+        let key = externalAuth.caller.key
+        guard let use = held.budget, let budget = key.budget else { return nil }
+        // What was used then, with what was taken for this request; running requests count at their holds.
+        let taken = held.balanceBefore - held.balanceAfter
+        return BudgetWarning(
+            tenant: quotaCheck.hold.tenant, key: key.id, budget: budget.period, in: held.period,
+            limit: use.limit, used: use.used - taken + charge)
     }
 
     /// The end of this request's row when nothing was delivered.

@@ -18,8 +18,11 @@ enum SettingsChecks {
         } catch {
             findings += error.mistakes.map { .fail("settings", $0, "set it as README.md's table says") }
         }
-        if let path = environment["TOLLGATE_PEPPER_FILE"], let reader = readerOfSecret(path) {
-            findings.append(.warn("pepper", "\(path) can be read by \(reader)", "chmod 600 \(path)"))
+        for (name, variable) in [
+            ("pepper", "TOLLGATE_PEPPER_FILE"), ("webhook secret", "TOLLGATE_WEBHOOK_SECRET_FILE"),
+        ] {
+            guard let path = environment[variable], let reader = readerOfSecret(path) else { continue }
+            findings.append(.warn(name, "\(path) can be read by \(reader)", "chmod 600 \(path)"))
         }
         return findings
     }
@@ -56,7 +59,7 @@ struct StoreChecks {
             let version = try Migrator.version(of: money.database)
             findings.append(Self.schema(version))
             if version == Migrator.currentVersion {
-                findings += [partitions(facts), try sweeping(), try mode()]
+                findings += [partitions(facts), try sweeping(), try outbox(), try mode()]
             }
             let apart = abs(facts.unixMilliseconds - WallClock.unixMilliseconds)
             if apart > Self.clockSlackMilliseconds {
@@ -147,6 +150,22 @@ struct StoreChecks {
         return .warn(
             "mode", "reservations are made in PostgreSQL since \(mode.seconds) s, begun by \(mode.owner)",
             "start Redis, or make it writable: it is used again soon after")
+    }
+
+    /// What was given up stays until somebody looks at it.
+    private func outbox() throws(PostgresError) -> Finding {
+        let figures = try money.outbox.figures()
+        if figures.dead > 0 {
+            return .warn(
+                "outbox", "\(figures.dead) after-commit tasks were given up",
+                "look at last_error in the table outbox, mend it, and run 'tollgate job outbox --retry-dead'")
+        }
+        if figures.oldestSeconds > 600 {
+            return .warn(
+                "outbox", "\(figures.open) after-commit tasks wait, one for \(figures.oldestSeconds) s",
+                "systemctl enable --now tollgate-outbox.timer, or run 'tollgate job outbox' and see why")
+        }
+        return .ok("outbox", "\(figures.open) after-commit tasks wait")
     }
 
     // MARK: - Redis
