@@ -85,6 +85,8 @@ import Testing
     @Test func `health is told without nginx, too`() throws {
         #expect(try cgi("GET", "/healthz").body == #"{"status":"ok"}"#)
         let ready = try cgi("GET", "/readyz")
-        #expect(ready.body == #"{"status":"ready","checks":{"postgresql":"ok","redis":"ok"}}"#)
+        #expect(
+            ready.body
+                == #"{"status":"ready","checks":{"postgresql":"ok","redis":"ok","quota_mode":"redis"}}"#)
     }
 }

@@ -96,7 +96,9 @@ import Testing
             #expect(health.body == #"{"status":"ok"}"#)
             let ready = try TestHTTP.get(url + "/readyz")
             #expect(ready.status == 200)
-            let checks = url == gateway.adminURL ? #","checks":{"postgresql":"ok","redis":"ok"}"# : ""
+            let checks =
+                url == gateway.adminURL
+                ? #","checks":{"postgresql":"ok","redis":"ok","quota_mode":"redis"}"# : ""
             #expect(ready.body == #"{"status":"ready""# + checks + "}")
         }
     }
@@ -160,9 +162,10 @@ import Testing
         let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
         #expect(object?["status"] as? String == "not ready", sourceLocation: sourceLocation)
         let checks = try #require(object?["checks"] as? [String: String], sourceLocation: sourceLocation)
-        #expect(checks.keys.sorted() == ["postgresql", "redis"], sourceLocation: sourceLocation)
+        #expect(
+            checks.keys.sorted() == ["postgresql", "quota_mode", "redis"], sourceLocation: sourceLocation)
         for (name, outcome) in checks where name != store {
-            #expect(outcome == "ok", sourceLocation: sourceLocation)
+            #expect(outcome == (name == "quota_mode" ? "redis" : "ok"), sourceLocation: sourceLocation)
         }
         // What is wrong is not everybody's business.
         let open = try TestHTTP.get(gateway.url + "/readyz")

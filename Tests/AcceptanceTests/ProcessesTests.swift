@@ -236,9 +236,9 @@ import Threads
         usleep(1_500_000)
         let after = counts()
         #expect(after.redis - before.redis == 40 && after.commits - before.commits == 40)
-        // Once a second each process also tells which tenants have changed.
+        // Once a second each process also tells which tenants have changed, and looks after Redis.
         let seconds = Double(began.elapsedNanoseconds) / 1e9 + 1
-        #expect(after.writes - before.writes <= 40 + 2 * seconds, "\(after) after \(before)")
+        #expect(after.writes - before.writes <= 40 + 6 * seconds, "\(after) after \(before)")
     }
 
     @Test func `whichever process is asked tells the metrics of all, and a kill takes none of them back`()

@@ -97,7 +97,7 @@ import Threads
         let tenant = try bench.makeTenant()
         let trace = try bench.insert(tenant, hold: 100)
         let rebuilding = try bench.app.begin()
-        _ = try rebuilding.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(0)])
+        _ = try rebuilding.query(LedgerStatements.raiseEpoch, [.text(tenant.description), .int(0), .int(0)])
         let isRaised = Locked<Bool?>(nil)
         let raiser = try WorkerThread(name: "raiser") {
             let outcome = bench.writer.write(self.raise(tenant, trace, to: 250))
