@@ -3,22 +3,6 @@ import Postgres
 
 /// Makes room ahead, and removes what nobody needs any more; never a row of money.
 package struct PruneJob: Sendable {
-    /// What one run did.
-    package struct Summary: Sendable, Equatable {
-        /// Partitions made for the months ahead.
-        package var partitions: Int64 = 0
-        /// Checkpoints removed, of streams that have ended.
-        package var checkpoints = 0
-        /// Owners removed that have been dead for a day.
-        package var owners = 0
-        /// Lives of Redis removed that nobody has met for long.
-        package var incarnations: Int64 = 0
-        /// Idempotency keys removed that have expired, their answers with them.
-        package var keys = 0
-        /// Budget warnings removed of days and months that ended long ago.
-        package var warnings = 0
-    }
-
     private let ledger: LedgerStore
     private let incarnationDays: Int
 
@@ -33,14 +17,11 @@ package struct PruneJob: Sendable {
     }
 
     /// Prunes once.
-    package func run() throws(JobError) -> Summary {
+    ///
+    /// - Parameter isDryRun: Only counts what would be done.
+    package func run(isDryRun: Bool = false) throws(JobError) -> PruneSummary {
         try JobError.database { () throws(PostgresError) in
-            var summary = Summary(partitions: try ledger.makePartitions())
-            (summary.checkpoints, summary.owners) = try ledger.removeLeftovers()
-            summary.warnings = try OutboxStore(database: ledger.database).removeOld()
-            summary.incarnations = try ledger.removeIncarnations(olderThanDays: incarnationDays)
-            summary.keys = try ledger.removeExpiredKeys()
-            return summary
+            try ledger.prune(incarnationDays: incarnationDays, isDryRun: isDryRun)
         }
     }
 }

@@ -91,15 +91,6 @@ extension LedgerReader {
     }
 }
 
-extension LedgerStore {
-    /// Removes idempotency keys and answers that have expired; returns how many keys.
-    package func removeExpiredKeys() throws(PostgresError) -> Int {
-        let keys = try database.query(LedgerStatements.removeExpiredKeys, []).affectedRows
-        _ = try database.query(LedgerStatements.removeExpiredAnswers, [])
-        return keys
-    }
-}
-
 // MARK: - Rows as columns
 
 extension [PendingRow] {

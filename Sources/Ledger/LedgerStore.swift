@@ -205,12 +205,6 @@ extension LedgerStore {
         }
     }
 
-    /// Removes checkpoints of rows that have ended, and owners that have been dead for a day and own nothing; returns how many.
-    package func removeLeftovers() throws(PostgresError) -> (checkpoints: Int, owners: Int) {
-        let checkpoints = try database.query(LedgerStatements.removeOldCheckpoints, []).affectedRows
-        return (checkpoints, try database.query(LedgerStatements.removeOldOwners, []).affectedRows)
-    }
-
     /// Runs a job's work while holding its lock, or returns nil at once when another process holds it.
     ///
     /// The lock belongs to one connection: it ends with this process, however that ends.

@@ -119,11 +119,6 @@ package struct OutboxStore: Sendable {
         return OutboxFigures(
             open: rows.int(0, 0), due: rows.int(0, 1), oldestSeconds: rows.int(0, 2), dead: rows.int(0, 3))
     }
-
-    /// Removes what was kept so that it is not done again, and is of a time that has long ended; returns how many.
-    package func removeOld() throws(PostgresError) -> Int {
-        try database.query(LedgerStatements.removeOldTasks, []).affectedRows
-    }
 }
 
 extension [AfterCommitTask] {

@@ -92,9 +92,4 @@ extension LedgerStore {
                 .text(moment),
             ])
     }
-
-    /// Removes lives of Redis that nobody has met for so many days; returns how many.
-    package func removeIncarnations(olderThanDays days: Int) throws(PostgresError) -> Int64 {
-        try database.query(LedgerStatements.removeOldIncarnations, [.int(Int64(days))]).int(0, 0)
-    }
 }

@@ -119,6 +119,8 @@ extension JobCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make room for the months ahead, and remove what nobody needs; never transactions.")
 
+        @Flag(help: "Only count what would be made and removed: change nothing, tell Prometheus nothing.")
+        var dryRun = false
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -126,7 +128,9 @@ extension JobCommand {
             // Its number must not be removed.
             _ = try attempt { () throws(SettlementError) in try stores.command.money.registerRedis() }
             let job = PruneJob(ledger: stores.ledger)
-            let result = try stores.alone("prune") { () throws(JobError) in try job.run() }
+            let result = try stores.alone("prune") { () throws(JobError) in
+                try job.run(isDryRun: dryRun)
+            }
             guard let summary = result else { return }
             if output.json {
                 printJSON([
@@ -144,7 +148,7 @@ extension JobCommand {
                         + "\(summary.keys) idempotency keys, "
                         + "\(summary.warnings) warnings removed")
             }
-            try JobStores.publish(of: "prune")
+            if !dryRun { try JobStores.publish(of: "prune") }
         }
     }
 }

@@ -25,15 +25,16 @@ import Testing
         try bench.ledger.renewOwner(
             OwnerIdentity(name: "dead", host: "h", pid: 1, processStart: 1), leaseSeconds: 60)
         let job = PruneJob(ledger: bench.ledger)
-        #expect(try job.run() == PruneJob.Summary())
+        #expect(try job.run() == PruneSummary())
         try bench.execute("UPDATE stream_checkpoints SET at = at - interval '25 hours'")
         try bench.execute(
             "UPDATE redis_incarnations SET seen_at = now() - interval '91 days' WHERE run_id = 'old'")
         try bench.execute("UPDATE owners SET lease_until = now() - interval '25 hours' WHERE owner = 'dead'")
-        #expect(try job.run() == PruneJob.Summary(checkpoints: 1, owners: 1, incarnations: 1))
+        #expect(try job.run(isDryRun: true) == PruneSummary(checkpoints: 1, owners: 1, incarnations: 1))
+        #expect(try job.run() == PruneSummary(checkpoints: 1, owners: 1, incarnations: 1))
         #expect(try bench.execute("SELECT trace_id FROM stream_checkpoints").text(0, 0) == "\(running.trace)")
         #expect(try bench.execute("SELECT 1 FROM billing_transactions").count == 2)
-        #expect(try job.run() == PruneJob.Summary())
+        #expect(try job.run() == PruneSummary())
     }
 
     @Test func `partitions are made ahead`() throws {

@@ -187,11 +187,11 @@ import Threads
             #expect(bench.writer.write(.pending(row)).isWritten)
             #expect(bench.writer.write(.settlement(committed(row.trace, body: key))).isWritten)
         }
-        #expect(try bench.ledger.removeExpiredKeys() == 0)
+        #expect(try bench.ledger.prune(incarnationDays: 90).keys == 0)
         try bench.execute("UPDATE idempotency_keys SET expires_at = now() WHERE key = 'old'")
         try bench.execute(
             "UPDATE idempotent_answers SET created_at = now() - interval '24 hours' WHERE body = 'old'")
-        #expect(try bench.ledger.removeExpiredKeys() == 1)
+        #expect(try bench.ledger.prune(incarnationDays: 90).keys == 1)
         #expect(
             try bench.execute("SELECT convert_from(body, 'UTF8') FROM idempotent_answers").text(0, 0)
                 == "young")

@@ -228,9 +228,9 @@ import Threads
         try store.end(done: try claim(store))
         #expect(try store.write(tasks) == 0)
         #expect(try store.figures().open == 0)
-        #expect(try store.removeOld() == 0)
+        #expect(try bench.ledger.prune(incarnationDays: 90).warnings == 0)
         try bench.execute("UPDATE outbox SET done_at = now() - interval '70 days'")
-        #expect(try store.removeOld() == 1)
+        #expect(try bench.ledger.prune(incarnationDays: 90).warnings == 1)
         #expect(try keys(bench) == ["acme:k:total"])
     }
 
