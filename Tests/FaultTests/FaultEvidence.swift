@@ -79,6 +79,17 @@ struct FaultEvidence: Sendable {
 // MARK: - Reading it
 
 extension TestGateway {
+    /// The lines of the log about some requests.
+    func faultLog(of traces: [TraceID]) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: logDirectory)) ?? []
+        return names.flatMap { name in
+            let text = (try? String(contentsOfFile: logDirectory + "/" + name, encoding: .utf8)) ?? ""
+            return text.split(separator: "\n").filter { line in
+                traces.prefix(3).contains { line.contains($0.description) }
+            }.map { String($0) }
+        }
+    }
+
     /// All rows of the ledger.
     func faultRows() throws -> [FaultRow] {
         let statement = Statement(

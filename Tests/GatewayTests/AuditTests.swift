@@ -1,5 +1,7 @@
 import Core
 import Foundation
+import Gateway
+import Redis
 import TestSupport
 import TestTools
 import Testing
@@ -91,6 +93,26 @@ import Testing
         #expect(!again.contains("\"trace\":\"\(trace)\"") && !again.contains("total_cost"))
         let metrics = try TestHTTP.get(gateway.adminURL + "/metrics").body
         #expect(metrics.contains("\ntollgate_replays_total 1"))
+    }
+
+    @Test func `where only errors are logged, a failure of the gateway is, and nothing else`() throws {
+        let gateway = try TestGateway(environment: ["TOLLGATE_LOG_LEVEL": "error"])
+        let key = try gateway.stores.makeKey(try gateway.stores.makeTenant("acme", balance: "1"))
+        func status() throws -> Int {
+            try TestHTTP.post(
+                gateway.url + "/v1/chat/completions", key: key,
+                #"{"model":"sim-ok","messages":[{"role":"user","content":"hi"}]}"#
+            ).status
+        }
+        #expect(try status() == 200)
+        _ = try gateway.stores.money.redis.command(["CONFIG", "SET", "maxmemory", "1"])
+        #expect(try status() == 503)
+        let isTold = try Eventually.holds {
+            let log = try String(contentsOfFile: gateway.tollgatedLogPath, encoding: .utf8)
+            let lines = log.split(separator: "\n").filter { $0.contains(#""message":"request""#) }
+            return lines.count == 1 && lines[0].contains("QUOTA_UNAVAILABLE")
+        }
+        #expect(isTold)
     }
 
     @Test func `the log line of a failed request tells why, and that it cost nothing`() throws {

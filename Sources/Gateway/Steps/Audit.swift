@@ -27,8 +27,8 @@ package struct Audit: Step {
 
     package func execute(_ context: inout WorkflowContext) throws(GatewayError) {
         counters.count(context)
-        guard logger.logLevel <= .info else { return }
         let level: Logger.Level = context.failure?.source == .gateway ? .error : .info
+        guard logger.logLevel <= level else { return }
         let fields = AuditFields(
             trace: context.trace, status: context.statusSent,
             latencyMilliseconds: context.startedAt.elapsedNanoseconds / 1_000_000, failure: context.failure,
