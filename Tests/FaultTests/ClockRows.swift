@@ -47,7 +47,7 @@ extension FaultRows {
                 // Past the four seconds, whatever the machine is busy with.
                 scene.pass(6_000)
             }
-            report.expectErrors(only: [], busyMax: 2)
+            report.expectErrors(only: [])
             try gateway.processes()[0]?.terminate(until: .after(seconds: 20))
             let days = Set(report.evidence.rows.map(\.day))
             #expect(Set(days.map { $0 / 100 }).count == 2, "the load has not passed the month's end: \(days)")

@@ -246,15 +246,11 @@ struct FaultReport {
     var drift: Int64 { evidence.tenants.reduce(0) { $0 + $1.drift } }
 
     /// Checks that no client saw an error but of these kinds, and how long the slowest of them took.
-    ///
-    /// - Parameter busyMax: How many were asked to come again, whom the fault need not have had to do with: a machine that stands still
-    ///   does that to a few.
     func expectErrors(
-        only labels: Set<String>, withinMilliseconds limit: Int64 = .max, busyMax: Int = 0,
+        only labels: Set<String>, withinMilliseconds limit: Int64 = .max,
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        var others = errors.filter { !labels.contains($0.label) }
-        if others.count <= busyMax { others.removeAll { $0.label == "503" } }
+        let others = errors.filter { !labels.contains($0.label) }
         #expect(
             others.isEmpty, "\(others.count): \(others.prefix(3)); log: \(told.prefix(3))",
             sourceLocation: sourceLocation)
